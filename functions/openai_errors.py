@@ -32,10 +32,15 @@ def param_of(place: Sequence[str | int]) -> str:
 
 
 def error_json(status: int, code: str, message: str, param: str | None) -> str:
-    """Return the body of an error, on one line."""
+    """Write the body of an error on one line."""
+    # ASCII, so that a lone surrogate of the client's cannot break the answer.
+    return json.dumps(error_body(status, code, message, param))
+
+
+def error_body(status: int, code: str, message: str, param: str | None) -> dict[str, object]:
+    """Return the body of an error."""
     kind = _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    # ASCII, so that a lone surrogate of the request cannot break the answer.
-    return json.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def retry_headers(status: int, code: str) -> dict[str, str]:

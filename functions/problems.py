@@ -56,14 +56,20 @@ def _problem(scope: Scope, status: int, code: str, detail: str, extra: Mapping[s
     if speaks_openai(scope):
         param = extra.get("param")
         return error_json(status, code, detail, None if param is None else str(param))
-    body = {
+    # ASCII, so that a lone surrogate of the client's cannot break the answer.
+    return json.dumps(problem_body(status, code, detail, request_id(scope), extra))
+
+
+def problem_body(
+    status: int, code: str, detail: str, request_id: str, extra: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the members of a problem document."""
+    return {
         "type": f"urn:pantheon:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,
         "detail": detail,
-        "request_id": request_id(scope),
+        "request_id": request_id,
         **extra,
     }
-    # ASCII, so that a lone surrogate of the request cannot break the answer.
-    return json.dumps(body)

@@ -1,7 +1,7 @@
-"""The shared parts of the tenant's and the operator's usage reports: period, groups and totals.
+"""Read the period and the groups of a usage report, and show its totals, for tenants and for the operator.
 
-A field has the same meaning in every grouping. `cost_usd` is the tenants' cost. It never includes the platform's share
-or suspense, which have fields of their own. So totals add up.
+A field means the same in every grouping. `cost_usd` is the cost of the tenants. The platform's cost and the amount in
+suspense have fields of their own, so totals add up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,49 +11,51 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from functions.field_types import Alias, Amount, Id, Key
 from functions.moments import DAY, read_day, read_time
-from functions.schemas import UsageView
+from functions.turn_schemas import UsageView
 from shared.db.usage.totals import Period
 from shared.domain.money import TOKEN_CLASSES, format_usd
 from shared.errors import InvalidRequest
 
 # In days: a year, a leap day and a month. Clients request a longer report in parts.
 LONGEST_DAYS = 400
+_FROM = "Start of the period, inclusive: a day or an RFC 3339 time, in UTC. Default: the start of the month of `to`."
+_TO = "End of the period, exclusive: a day or an RFC 3339 time, in UTC. Default: the start of next month."
 _AMOUNTS = ("cost_usd", "platform_cost_usd", "suspense_usd")
 
 
 class UsageTotalView(BaseModel):
-    """The sums of one group. Of the first seven, those are there that were asked for. `agent_key` is null for routing
-    and summaries. `reason` is `reply`, `review`, `helper` (routing and summaries), `failed_attempt` or
-    `unknown_outcome`. `calls` counts provider calls when they are posted. Amounts are decimal strings in USD:
-    `cost_usd` is what the tenant pays, `platform_cost_usd` what the platform bore, `suspense_usd` what nobody is
-    charged with yet."""
+    """The sums of one group. A group's field is present only if `group_by` names it."""
 
-    day: date | None = None
-    session_id: str | None = None
-    agent_key: str | None = None
-    model_alias: str | None = None
-    purpose: str | None = None
-    account: str | None = None
-    reason: str | None = None
-    calls: int
-    usage: UsageView
-    cost_usd: str
-    platform_cost_usd: str
-    suspense_usd: str
+    day: date | None = Field(default=None, description="The day, in UTC.", examples=["2026-11-30"])
+    session_id: Id | None = Field(default=None, description="Id of the session.")
+    agent_key: Key | None = Field(default=None, description="Key of the agent. Null for routing and summaries.")
+    model_alias: Alias | None = Field(default=None, description="The alias that was called.")
+    purpose: str | None = Field(default=None, description="The purpose of the calls.", examples=["agent"])
+    account: str | None = Field(
+        default=None, description="The payer: `tenant`, `platform`, or `suspense` for nobody yet.", examples=["tenant"]
+    )
+    reason: str | None = Field(
+        default=None,
+        description="Why the calls were posted: `reply`, `review`, `helper` (routing and summaries), `failed_attempt`"
+        " or `unknown_outcome`.",
+        examples=["reply"],
+    )
+    calls: int = Field(description="Number of provider calls that were posted.", examples=[12])
+    usage: UsageView = Field(description="Tokens of the calls.")
+    cost_usd: Amount = Field(description="The tenant's cost, in USD.")
+    platform_cost_usd: Amount = Field(description="The platform's cost, in USD.")
+    suspense_usd: Amount = Field(description="The cost in suspense, in USD. Nobody is charged with it yet.")
 
 
 async def _period(
-    from_: Annotated[
-        str | None, Query(alias="from", max_length=40, description="Inclusive; this month's start.")
-    ] = None,
-    to: Annotated[
-        str | None, Query(max_length=40, description="Exclusive; by default the start of next month.")
-    ] = None,
+    from_: Annotated[str | None, Query(alias="from", max_length=40, description=_FROM, examples=["2026-11-01"])] = None,
+    to: Annotated[str | None, Query(max_length=40, description=_TO, examples=["2026-12-01"])] = None,
 ) -> Period:
-    """Read two days (from midnight UTC) or RFC 3339 times, at most LONGEST_DAYS apart. Raises InvalidRequest."""
+    """Read two days or RFC 3339 times, at most LONGEST_DAYS apart. Raises InvalidRequest."""
     end = _moment("to", to) if to is not None else _month(_month(datetime.now(UTC)) + timedelta(days=31))
     start = _moment("from", from_) if from_ is not None else _month(end - timedelta(microseconds=1))
     if not start < end:
@@ -81,7 +83,10 @@ def _month(moment: datetime) -> datetime:
 
 
 RequestedPeriod = Annotated[Period, Depends(_period)]
-GroupBy = Annotated[list[str] | None, Query(description="Names of groups, with commas between them or repeated.")]
+GroupBy = Annotated[
+    list[str] | None,
+    Query(description="Names of groups, separated by commas or repeated.", examples=[["day,model_alias"]]),
+]
 
 
 def read_groups(group_by: Sequence[str] | None, known: Sequence[str]) -> list[str]:

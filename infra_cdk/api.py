@@ -24,6 +24,7 @@ from shared.names import (
     CONSOLE_FILES,
     CORS_REQUEST_HEADERS,
     CORS_RESPONSE_HEADERS,
+    DOCS_FILES,
     ROUTES,
     Route,
 )
@@ -93,7 +94,9 @@ class Api(Construct):
         throttles |= {f"{route.path}/{route.method}": anonymous for route in ROUTES if route.is_open}
         # Files need no connection to the database, so they have a higher limit.
         files = _throttle(self._stage.open_rate * _PAGE_FILES, self._stage.open_burst * _PAGE_FILES)
-        throttles |= {f"{route.path}/{route.method}": files for route in ROUTES if route.path == CONSOLE_FILES}
+        throttles |= {
+            f"{route.path}/{route.method}": files for route in ROUTES if route.path in (CONSOLE_FILES, DOCS_FILES)
+        }
         return apigateway.StageOptions(
             stage_name=API_STAGE,
             access_log_destination=apigateway.LogGroupLogDestination(logs.group(self, "Access")),

@@ -65,7 +65,7 @@ _UNUSED_PARTS: Final = (
     "sqlalchemy/dialects/oracle",
 )
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", "script.py.mako", "requirements.txt")
-CONSOLE: Final = "functions/api/console"
+PAGES: Final = ("functions/api/console", "functions/api/reference")
 _UV: Final = Path(sys.executable).with_name("uv")
 # The AWS services that functions call. The bundle drops boto3's other four hundred descriptions.
 SERVICES: Final = ("bedrock-runtime", "s3", "secretsmanager", "sqs")
@@ -160,8 +160,8 @@ def _copy_function(entry: Entry, target: Path) -> None:
 
 
 def _left_out(folder: str, names: list[str]) -> set[str]:
-    """Return the names in a folder to leave out: of the console, everything except its build."""
-    if Path(folder) == ROOT / CONSOLE:
+    """Return the names that the bundle leaves out: of a page, all but its build."""
+    if Path(folder) in (ROOT / page for page in PAGES):
         return {name for name in names if name != "dist"}
     return _IGNORED(folder, names)
 

@@ -149,6 +149,11 @@ REASONS: Final = (
     ),
     Reason(
         "AwsSolutions::AwsSolutions-APIG4",
+        rf"{_METHOD}/docs/(\{{proxy\+\}}/)?(GET|HEAD)/Resource",
+        "The reference page shows the OpenAPI document, which is for everybody.",
+    ),
+    Reason(
+        "AwsSolutions::AwsSolutions-APIG4",
         rf"{_METHOD}/(.+/)?OPTIONS/Resource",
         "A browser sends a preflight without a token. API Gateway answers it without content.",
     ),

@@ -10,7 +10,8 @@ _HEAD: Final = """\
 Pantheon is licensed under the Apache License 2.0, whose text is in LICENSE.
 
 These packages go to Lambda with it. A Python package has the text of its licence in its folder NAME-VERSION.dist-info
-of the layer. The console's packages in JavaScript have theirs in functions/api/console/dist/licences.txt.
+of the layer. The console's packages in JavaScript have theirs in functions/api/console/dist/licences.txt, and Redoc,
+the reference page at /docs/, has its own in functions/api/reference/dist/licences.txt.
 A wheel can contain libraries, which are named below it by licence; functions/sbom.cdx.json has their versions and
 hashes. `make sbom` writes both files.
 """

@@ -21,7 +21,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from infra_cdk import console_packages, licences, notice
+from infra_cdk import console_packages, licences, notice, reference_page
 from infra_cdk.entries import DEPENDENCIES, VERIFICATION
 from infra_cdk.licences import UnknownLicence
 from infra_cdk.wheel_parts import Component, parts
@@ -42,7 +42,7 @@ _LAMBDA: Final = {
 }
 _HASHES: Final = (
     "SHA-256 of each file that functions/requirements.txt accepts for the version, and SHA-512 of each archive of the "
-    "console's package-lock.json"
+    "pages' package-lock.json"
 )
 
 
@@ -137,7 +137,11 @@ def document(bundle: Path) -> dict[str, Any]:
             },
             "properties": [{"name": "pantheon:hashes", "value": _HASHES}],
         },
-        "components": [*(package.component() for package in found), *console_packages.components()],
+        "components": [
+            *(package.component() for package in found),
+            *console_packages.components(),
+            reference_page.component(),
+        ],
         "dependencies": _dependencies(root, {package.name: package for package in found}),
     }
 

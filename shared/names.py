@@ -12,8 +12,9 @@ SERVICE: Final = "pantheon"
 VERSION: Final = "0.2.0"
 METRICS_NAMESPACE: Final = "Pantheon"
 API_PREFIX: Final = "/api/v1"
-# The files of the console.
+# The files of the console and of the API's reference page.
 CONSOLE_FILES: Final = "/console/{proxy+}"
+DOCS_FILES: Final = "/docs/{proxy+}"
 # How often the queue delivers a message before it becomes a dead letter. A delivery to a busy worker counts too.
 MAX_RECEIVES: Final = 5
 
@@ -43,7 +44,7 @@ ROUTES: Final = (
     Route("GET", "/openapi.json", "api", is_open=True),
     *(
         Route(method, path, "api", is_open=True)
-        for path in ("/", "/console", CONSOLE_FILES)
+        for path in ("/", "/console", CONSOLE_FILES, "/docs", DOCS_FILES)
         for method in ("GET", "HEAD")
     ),
 )

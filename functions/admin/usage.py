@@ -3,47 +3,52 @@
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from functions.field_types import Amount, TenantId
 from functions.requests import RequestedPage
-from functions.schemas import PageOf, ProblemView
+from functions.responses import refusals
+from functions.schemas import PageOf
 from functions.strict_route import StrictRoute
 from functions.usage import GroupBy, RequestedPeriod, UsageTotalView, amounts, read_groups, total_view
 from shared.db.engine import operator_database
 from shared.db.usage.totals import OPERATOR_GROUPS, load_totals
+from shared.errors import Forbidden
 from shared.names import API_PREFIX
 
-router = APIRouter(prefix=f"{API_PREFIX}/admin/usage", route_class=StrictRoute)
+router = APIRouter(prefix=f"{API_PREFIX}/admin/usage", tags=["Operator"], route_class=StrictRoute)
 
 
 class PlatformShareView(BaseModel):
-    """What `platform_cost_usd` was for, as decimal strings in USD: attempts of agents that were billed and are no
-    reply, routing, summaries, and calls whose outcome was unknown when their turn ended, often after a crash."""
+    """The parts of `platform_cost_usd`."""
 
-    attempts_usd: str
-    routing_usd: str
-    summaries_usd: str
-    unknown_usd: str
+    attempts_usd: Amount = Field(description="Billed attempts of agents that gave no reply, in USD.")
+    routing_usd: Amount = Field(description="Routing, in USD.")
+    summaries_usd: Amount = Field(description="Summaries, in USD.")
+    unknown_usd: Amount = Field(
+        description="Calls with an unknown outcome when their turn ended, often after a crash, in USD."
+    )
 
 
 class OperatorTotalView(UsageTotalView):
-    """As tenants see it, over those that are asked for. `platform_share` adds up to `platform_cost_usd`; what crashes
-    may still cost is in `suspense_usd`."""
+    """The sums of one group over all tenants. A group's field is present only if `group_by` names it."""
 
-    tenant_id: str | None = None
-    platform_share: PlatformShareView
+    tenant_id: TenantId | None = Field(default=None, description="Id of the tenant.")
+    platform_share: PlatformShareView = Field(
+        description="The parts of `platform_cost_usd`. `suspense_usd` is not in them."
+    )
 
 
 @router.get(
     "",
     response_model=PageOf[OperatorTotalView],
     response_model_exclude_unset=True,
-    responses={403: {"model": ProblemView}},
+    responses=refusals(Forbidden),
 )
 async def read_all_usage(period: RequestedPeriod, page: RequestedPage, group_by: GroupBy = None) -> dict[str, Any]:
-    """Totals over all tenants by any of day, tenant_id, session_id, agent_key, model_alias, purpose, account and
-    reason; one total without. Sorted by the groups in this order. Days are those of UTC. The period is 400 days at
-    most, by session_id 92 days, and 422 otherwise."""
+    """Read totals over all tenants by any of day, tenant_id, session_id, agent_key, model_alias, purpose, account and
+    reason. Without groups, there is one total. Totals are sorted by the groups in this order. Days are UTC days. The
+    period has at most 400 days, or 92 days by session_id."""
     groups = read_groups(group_by, OPERATOR_GROUPS)
     found = load_totals(operator_database(), None, period, groups, page)
     shares = tuple(PlatformShareView.model_fields)

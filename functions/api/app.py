@@ -1,4 +1,4 @@
-"""The API function's application: one router per noun."""
+"""The API function's application, with one router for each resource."""
 
 from fastapi.routing import APIRoute
 
@@ -8,6 +8,7 @@ from functions.api import (
     budget,
     console_pages,
     councils,
+    docs_pages,
     events,
     export,
     history,
@@ -19,11 +20,11 @@ from functions.api import (
 from functions.http import create_app
 from shared.names import API_PREFIX
 
-# Asking models is another function's.
+# The turns function answers these.
 _ASKING = (f"{API_PREFIX}/sessions/{{session_id}}/turns", "/v1/chat/completions")
 
 app = create_app("Pantheon", elsewhere=[APIRoute(path, lambda: None, methods=["POST"]) for path in _ASKING])
-# What is read most is matched first: a route that is not the path's still costs a comparison.
+# The most frequent routes come first, because routes are compared in this order.
 for noun in (
     history,
     events,
@@ -37,5 +38,6 @@ for noun in (
     api_keys,
     openai_models,
     console_pages,
+    docs_pages,
 ):
     app.include_router(noun.router)

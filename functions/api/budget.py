@@ -1,4 +1,4 @@
-"""The tenant's budget: everybody sees it, an administrator sets its limit, and the operator's cap is above both."""
+"""Serve the tenant's budget. Every member reads it, and admins set its limit up to the operator's cap."""
 
 from typing import Any
 
@@ -6,18 +6,19 @@ from fastapi import APIRouter, Depends
 
 from functions.budget import BudgetView, LimitBody, budget_view, limit_of
 from functions.requests import CurrentCaller, administrator
-from functions.schemas import ProblemView
+from functions.responses import refusals
 from functions.strict_route import StrictRoute
 from shared.db.api.budgets import load_budget, record_limit
 from shared.db.engine import database
+from shared.errors import AboveCap, Forbidden
 from shared.names import API_PREFIX
 
-router = APIRouter(prefix=f"{API_PREFIX}/budget", route_class=StrictRoute)
+router = APIRouter(prefix=f"{API_PREFIX}/budget", tags=["Usage and budget"], route_class=StrictRoute)
 
 
 @router.get("", response_model=BudgetView)
 async def read_budget(caller: CurrentCaller) -> dict[str, Any]:
-    """This month's limit, what is held for calls that run, and what is spent."""
+    """Read this month's limit, the amount held for running calls, and the amount spent."""
     return budget_view(load_budget(database(), caller.tenant_id))
 
 
@@ -25,9 +26,9 @@ async def read_budget(caller: CurrentCaller) -> dict[str, Any]:
     "",
     response_model=BudgetView,
     dependencies=[Depends(administrator)],
-    responses={403: {"model": ProblemView}, 422: {"model": ProblemView}},
+    responses=refusals(Forbidden, AboveCap),
 )
-async def set_limit(caller: CurrentCaller, body: LimitBody) -> dict[str, Any]:
-    """Set the limit of every month from this one on, null for the cap. It binds from the next call on;
-    what is held already stays held. A limit above the cap is refused (`budget_above_cap`)."""
+async def set_budget(caller: CurrentCaller, body: LimitBody) -> dict[str, Any]:
+    """Set the limit of this month and all later ones. Null sets it to the cap. It binds from the next call on. Amounts
+    that are held stay held."""
     return budget_view(record_limit(database(), caller.tenant_id, limit_of(body)))

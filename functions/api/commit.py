@@ -1,4 +1,4 @@
-"""The commit that this function was made of."""
+"""Read the commit that this function was built from."""
 
 from functools import cache
 from pathlib import Path
@@ -12,5 +12,5 @@ _ROOT: Final = Path(__file__).parents[2]
 
 @cache
 def commit() -> str | None:
-    """Return the commit that was bundled, or else the one that git has checked out; None without both."""
+    """Return the bundled commit, else the one that git has checked out, else None."""
     return _BUNDLED.read_text().strip() if _BUNDLED.exists() else checked_out(_ROOT)

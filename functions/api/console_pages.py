@@ -1,14 +1,14 @@
-"""Serve the console: its files, and how its page signs in. No route here needs a token or a database."""
+"""Serve the console's files and its sign-in settings. No route here needs a token or a database."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 
-from functions.api.console_files import ConsoleFile, read_files
+from functions.api.console_files import answer_file, read_files
 from functions.api.console_policy import policy_headers
 from functions.http import base_path
 from functions.problems import problem_response
@@ -20,21 +20,20 @@ from shared.settings import stage_settings
 router = APIRouter(route_class=StrictRoute)
 
 DIST: Final = Path(__file__).parent / "console" / "dist"
-_INDEX: Final = "index.html"
-_MISSING: Final = "The console is not built here; make console builds it."
+_MISSING: Final = "The console is not built. Run `make console`."
 _READ: Final = ["GET", "HEAD"]
 
 
 @router.api_route("/", methods=_READ, include_in_schema=False)
 @router.api_route("/console", methods=_READ, include_in_schema=False)
 async def lead_to_console(request: Request) -> Response:
-    """Redirect to the page, whose own address ends in a slash."""
+    """Redirect to the page. Its address ends in a slash."""
     return RedirectResponse(f"{base_path(request.scope)}/console/", headers=_headers())
 
 
 @router.api_route("/console/config.json", methods=_READ, include_in_schema=False)
 async def read_config() -> Response:
-    """Say which stage this is, and where its issuer signs users in. Without an issuer, the values are null."""
+    """Return the stage and the addresses of its issuer. Without an issuer, the addresses are null."""
     settings = console_settings()
     body = {
         "stage": stage_settings().stage,
@@ -53,35 +52,16 @@ async def read_file(request: Request, name: str) -> Response:
     """Answer with a file of the build, or 304 if the client has it."""
     files = read_files(DIST)
     if not files:
-        return _problem(request, "console_missing", _MISSING)
-    file = files.get(name or _INDEX)
-    if file is None:
-        return _problem(request, "not_found", "There is nothing at this address.")
-    headers = {**_headers(), "ETag": file.tag, "Cache-Control": _cached(file)}
-    if file.tag in _tags(request.headers.get("if-none-match", "")):
-        return Response(status_code=304, headers=headers)
-    return Response(file.content, headers={**headers, "Content-Type": file.media_type})
+        headers = {**_headers(), "Cache-Control": "no-store"}
+        return problem_response(request.scope, 404, "console_missing", _MISSING, {}, headers)
+    return answer_file(request, files, name, _headers())
 
 
-# The issuer sends users back to the page with parameters of its own, so this route takes any.
+# The issuer adds parameters of its own when it sends users back. So this route takes any.
 router.add_api_route(
     "/console/{name:path}", read_file, methods=_READ, include_in_schema=False, route_class_override=APIRoute
 )
 
 
-def _cached(file: ConsoleFile) -> str:
-    return "public, max-age=31536000, immutable" if file.never_changes else "no-cache"
-
-
-def _tags(written: str) -> list[str]:
-    """The weak tags of `If-None-Match`. Others are none of ours."""
-    return [tag.strip() for tag in written.split(",")]
-
-
 def _headers() -> Mapping[str, str]:
     return policy_headers(console_settings())
-
-
-def _problem(request: Request, code: str, detail: str) -> Response:
-    headers: dict[str, Any] = {**_headers(), "Cache-Control": "no-store"}
-    return problem_response(request.scope, 404, code, detail, {}, headers)

@@ -1,4 +1,4 @@
-"""The headers that every answer below `/console` has: a strict policy for its page, and no trust in other sites."""
+"""Make the security headers of every answer below `/console` and `/docs`."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,13 +11,13 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    # The gateway compresses if the client can read that.
+    # The gateway compresses answers for clients that accept it.
     "Vary": "Accept-Encoding",
 }
 
 
 def policy_headers(settings: ConsoleSettings) -> Mapping[str, str]:
-    """Return the headers. The page may reach this API and the issuer, and nothing else."""
+    """Return the headers. The page may connect only to this API and to the issuer."""
     directives = (
         "default-src 'none'",
         "script-src 'self'",
@@ -32,3 +32,19 @@ def policy_headers(settings: ConsoleSettings) -> Mapping[str, str]:
         "require-trusted-types-for 'script'",
     )
     return {"Content-Security-Policy": "; ".join(directives), **_HEADERS}
+
+
+# Redoc writes its styles into the page, and searches in a worker that it makes of its own script.
+_REFERENCE: Final = (
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data:",
+    "font-src 'self'",
+    "connect-src 'self'",
+    "worker-src blob:",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+)
+REFERENCE_HEADERS: Final[Mapping[str, str]] = {"Content-Security-Policy": "; ".join(_REFERENCE), **_HEADERS}

@@ -1,4 +1,4 @@
-"""Follow a turn by its events, whatever process runs it."""
+"""Serve the events of a turn, in whichever process the turn runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,22 +20,26 @@ from shared.domain.turn_snapshot import events_after
 from shared.errors import InvalidRequest
 from shared.names import API_PREFIX
 
-router = APIRouter(prefix=API_PREFIX, route_class=StrictRoute)
+router = APIRouter(prefix=API_PREFIX, tags=["Turns"], route_class=StrictRoute)
 
 _WAIT_S = 20.0
-# After so many milliseconds a client asks again. Without a slot it cannot wait here, so it asks later.
+_EXAMPLE = 'id: 1\nevent: plan\ndata: {"selected_agent_keys": ["writer"], "source": "tags", "unknown_tags": []}\n\n'
+_LAST_EVENT_ID = (
+    "Id of the last event that was received, here or in the stream that posted the turn. Without it: all events."
+)
+# Milliseconds until the client asks again. Without a slot it cannot wait here, so it asks later.
 _RETRY_MS, _RETRY_WITHOUT_SLOT_MS = 200, 2_000
 
 
 class EventStream(Response):
-    """`media_type` is for the document."""
+    """A response whose media type is in the OpenAPI document."""
 
     media_type = MEDIA_TYPE
 
 
 @dataclass(frozen=True, slots=True)
 class _News:
-    """`over`: the client has seen the end."""
+    """Events to send. `over`: the client has seen the end."""
 
     events: Sequence[Event]
     over: bool
@@ -48,14 +52,18 @@ class _News:
 @router.get(
     "/turns/{turn_id}/events",
     response_class=EventStream,
-    responses={204: {"description": "The client has seen `turn.ended`. There is nothing more."}},
+    responses={
+        200: {"description": "Events of the turn.", "content": {MEDIA_TYPE: {"example": _EXAMPLE}}},
+        204: {"description": "The client has seen `turn.ended`. No event follows."},
+    },
 )
 async def follow_turn(
-    caller: CurrentCaller, turn_id: TurnId, last_event_id: Annotated[str | None, Header()] = None
+    caller: CurrentCaller,
+    turn_id: TurnId,
+    last_event_id: Annotated[str | None, Header(description=_LAST_EVENT_ID, examples=["1.1c"])] = None,
 ) -> Response:
-    """The events of a turn after `Last-Event-ID`, or all of them. `Last-Event-ID` may be of the stream that posted the
-    turn. The answer comes as soon as there is an event, after 20 s at the latest. An answer ends at 4 MB. It says in
-    `retry` when to ask again. A tenant has at most 8 waits at once; a further one answers at once."""
+    """Follow a turn by its events. The answer comes with the next event, or after 20 s. It ends at 4 MB. Its `retry`
+    says when to ask again. A tenant has at most 8 waiting requests. Further ones are answered at once."""
     news, waited = read_news(
         caller.tenant_id, lambda: _read(caller.actor, turn_id, last_event_id), lambda news: news.worth_telling, _WAIT_S
     )
@@ -67,7 +75,7 @@ async def follow_turn(
 
 def _read(actor: Actor, turn_id: UUID, last_event_id: str | None) -> _News:
     snapshot = load_snapshot(database(), actor, turn_id)
-    # After the turn was found, because 404 comes before 422.
+    # The turn is read first, because 404 comes before 422.
     seen = _progress(last_event_id)
     return _News(events_after(seen, snapshot), over=seen is not None and seen.ended)
 
@@ -76,11 +84,11 @@ def _progress(last_event_id: str | None) -> Progress | None:
     try:
         return None if last_event_id is None else Progress.from_id(last_event_id)
     except ValueError:
-        raise InvalidRequest("The header Last-Event-ID is no id of an event of a turn.") from None
+        raise InvalidRequest("The header Last-Event-ID is not the id of an event of a turn.") from None
 
 
 def _within(events: Sequence[Event]) -> bytes:
-    """Write as many events as an answer may hold, and one at least. The next request gets the others."""
+    """Write as many events as fit in an answer, and at least one. The next request gets the others."""
     text = b""
     for written in map(encode, events):
         if text and len(text) + len(written) > PAGE_BYTES:

@@ -1,7 +1,7 @@
-"""A session's export as Markdown (CommonMark).
+"""Write a session's export as Markdown (CommonMark).
 
-The rule this file protects: nothing that a user or a model wrote can look like the document around it. A text stands
-in a fence that is longer than any in the text; a name or a title is one line with its punctuation escaped.
+No text of a user or a model can look like a part of the document. A text is in a fence that is longer than any fence in
+it. A name or a title is one line with escaped punctuation.
 """
 
 import json
@@ -25,7 +25,7 @@ _LISTS = {
 
 
 def render(page: ExportPage) -> str:
-    """The page, which begins with the session where it is the first."""
+    """Write a page. The first page begins with the session."""
     blocks = [] if page.after is not None else list(_session(page))
     for index, response in page.turns.items():
         blocks += _turn(json.loads(response))
@@ -82,6 +82,6 @@ def _fenced(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    """One line of plain text: whatever could break a line or be a mark is blank or escaped."""
+    """Return the text as one line, with line breaks as blanks and punctuation escaped."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return _PUNCTUATION.sub(r"\\\1", " ".join(printable.split()))

@@ -1,4 +1,4 @@
-"""Health, identity, the model catalog, and the OpenAPI document."""
+"""Serve health, the caller, the model catalog and the OpenAPI document."""
 
 import json
 import time
@@ -21,22 +21,22 @@ from shared.graph_names import graph_names
 from shared.names import API_PREFIX, VERSION
 from shared.settings import settings
 
-router = APIRouter(route_class=StrictRoute)
+router = APIRouter(tags=["Service"], route_class=StrictRoute)
 
 CHECKED_FOR_S = 5.0
-# The stage of `pantheon run`. On any other, graphs must keep their state.
+# The stage of `pantheon run`. On any other stage, graphs must store their state.
 LOCAL = "local"
 OPENAPI = Path(__file__).with_name("openapi.json")
-# The document's only server, as the document spells it.
+# The first server of the document, as the document spells it.
 SERVER = '"url": "/"'
-# The last checks of this process, and when they were made.
+# The last checks of this process, and their time.
 _checked: tuple[float, dict[str, str]] | None = None
 
 
 @router.get(f"{API_PREFIX}/health", response_model=HealthView, responses={503: {"model": HealthView}})
-async def health() -> Response:
-    """Whether the database answers, is migrated, and takes the journal. If graphs are configured, `checkpointer` is
-    where their state is: "postgres", or "memory", which fails on a stage. Checked at most every 5 s; needs no token."""
+async def read_health() -> Response:
+    """Check that the database answers, is migrated and accepts the journal. On a deployed stage, the checkpointer
+    `memory` fails. A process checks every 5 s at most. No token is needed."""
     global _checked  # noqa: PLW0603 one process serves one request at a time
     if _checked is None or time.monotonic() - _checked[0] > CHECKED_FOR_S:
         _checked = (time.monotonic(), _check())
@@ -59,8 +59,8 @@ def _check() -> dict[str, str]:
 
 
 @router.get(f"{API_PREFIX}/auth/me", response_model=MeView)
-async def me(current: CurrentCaller) -> dict[str, Any]:
-    """Who the token says you are."""
+async def read_caller(current: CurrentCaller) -> dict[str, Any]:
+    """Read the user, the tenant and the roles of the token or API key."""
     return {
         "user_id": current.user_id,
         "tenant_id": current.tenant_id,
@@ -70,8 +70,8 @@ async def me(current: CurrentCaller) -> dict[str, Any]:
 
 
 @router.get(f"{API_PREFIX}/models", response_model=PageOf[ModelView], dependencies=[Depends(caller)])
-async def models() -> dict[str, Any]:
-    """The aliases that agents can name. Rates are USD per million tokens."""
+async def list_models() -> dict[str, Any]:
+    """List the models that agents can use, with their prices. All are on one page."""
     return {"items": [_view(model) for model in catalog().values()], "next_cursor": None}
 
 
@@ -83,7 +83,7 @@ def _view(model: Model) -> dict[str, Any]:
 @router.get("/openapi.json", include_in_schema=False)
 @router.get(f"{API_PREFIX}/openapi.json", include_in_schema=False)
 async def openapi(request: Request) -> Response:
-    """The contract of all functions, made at build time. Its server is the address at which it is asked for."""
+    """Return the document of all functions. Its first server is the base of this request's address."""
     document = OPENAPI.read_text()
     if base := base_path(request.scope):
         document = document.replace(SERVER, SERVER.replace('"/"', json.dumps(base)), 1)

@@ -1,4 +1,4 @@
-"""Hold a request until what it reads has news."""
+"""Hold a request until the object that it reads has changed."""
 
 import time
 from collections.abc import Callable
@@ -9,16 +9,18 @@ from shared.db.engine import database
 
 Found = TypeVar("Found")
 
-# A waiting request reads again after a tenth of the time that it has waited, between these bounds in seconds. So it
-# reads 40 times at most in 20 s.
+# A waiting request reads again after a tenth of its waiting time, between these bounds in seconds. So it reads at most
+# 40 times in 20 s.
 _POLL_S, _POLL_AT_MOST_S = 0.2, 1.0
 
 
 def read_news(
     tenant_id: str, read: Callable[[], Found], has_news: Callable[[Found], bool], seconds: float
 ) -> tuple[Found, bool]:
-    """Read until there is news, or for so many seconds. Returns the last read. False means that it has no news and the
-    tenant has no slot to wait in."""
+    """Read until there is news, at most for these seconds.
+
+    Returns: The object, and whether the request could wait. It cannot if the tenant has no free slot.
+    """
     found = read()
     if not seconds or has_news(found):
         return found, True
@@ -29,10 +31,10 @@ def read_news(
 
 
 def _poll(found: Found, read: Callable[[], Found], has_news: Callable[[Found], bool], seconds: float) -> Found:
-    """Read again and again. No transaction is open while this sleeps."""
+    """Read until there is news. No transaction is open while this sleeps."""
     began = time.monotonic()
     while not has_news(found) and (waited := time.monotonic() - began) < seconds:
-        # One process serves one request: nobody else waits while this one sleeps.
+        # A process serves one request at a time, so sleeping delays no other.
         time.sleep(min(max(_POLL_S, waited / 10), _POLL_AT_MOST_S, seconds - waited))
         found = read()
     return found

@@ -9,18 +9,22 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from functions.http import Caller
+from functions.openai_errors import HANDED_OVER
 from functions.requests import CurrentCaller
+from functions.responses import ERRORS, Responses, refusals, sends
 from functions.server_sent_events import MEDIA_TYPE
 from functions.strict_route import StrictRoute
-from functions.turns.chat_answer import completion_of, failure_of
-from functions.turns.chat_body import ChatBody, ChatCompletionView, OpenAiProblemView
+from functions.turns.chat_answer import HANDED_OVER_DETAIL, completion_of, failure_of
+from functions.turns.chat_body import ChatBody, ChatCompletionView
 from functions.turns.chat_chunks import ChatChunks
 from functions.turns.chat_reading import check_sizes, conversation_name, hash_request, is_task, read_texts
 from functions.turns.live import LiveTurn, open_live
 from functions.turns.running import conclude, seconds_left
+from shared import errors
 from shared.db.engine import database
 from shared.domain.conversation import Options
 from shared.domain.outcome import TurnOutcome
+from shared.domain.problem import problem
 from shared.llm.providers import provider
 from shared.roster.fields import Text
 from shared.settings import settings
@@ -31,29 +35,43 @@ from shared.turns.run import Runner
 router = APIRouter(route_class=StrictRoute)
 
 _RETRIES: Final = "x-stainless-retry-count"
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": OpenAiProblemView} for status in (400, 402, 404, 409, 410, 422, 429, 502, 503)
+_REFUSALS: Final[Responses] = {
+    **refusals(
+        *(errors.Unsupported, errors.UnknownModel, errors.InvalidMessage, errors.NoAgent, errors.NoChair),
+        *(errors.RosterRefused, errors.IdempotencyKeyReused, errors.TurnLimitExceeded, errors.BudgetExceeded),
+        *(errors.TurnConflict, errors.SessionDeleted, errors.RateLimited, errors.TooManyActiveTurns),
+        *(errors.JournalUnavailable, errors.DatabaseUnavailable),
+    ),
+    502: {ERRORS: {code: problem(code).detail for code in ("no_reply", "mode_error")}},
 }
+_REFUSALS[503][ERRORS][HANDED_OVER] = HANDED_OVER_DETAIL
+_KEY: Final = "Makes the request safe to repeat: the same key gets the same answer. Unique in the tenant."
 _STREAM: Final[dict[str, Any]] = {
+    "description": "The answer, or its chunks with `stream`.",
+    **sends("Idempotency-Replayed"),
     "content": {
         MEDIA_TYPE: {
             "schema": {"type": "string"},
             "example": 'data: {"object": "chat.completion.chunk", "choices": []}\n\ndata: [DONE]\n\n',
         }
-    }
+    },
 }
 
 
-@router.post("/v1/chat/completions", response_model=ChatCompletionView, responses={200: _STREAM, **_PROBLEMS})
-async def complete_chat(
+@router.post(
+    "/v1/chat/completions", response_model=ChatCompletionView, responses={200: _STREAM, **_REFUSALS}, tags=["OpenAI"]
+)
+async def create_chat_completion(
     request: Request,
     caller: CurrentCaller,
     body: ChatBody,
-    idempotency_key: Annotated[Text | None, Header(min_length=1, max_length=255)] = None,
+    idempotency_key: Annotated[
+        Text | None, Header(min_length=1, max_length=255, description=_KEY, examples=["paris-1"])
+    ] = None,
 ) -> Response:
-    """Ask an agent, a council or an alias as a model of OpenAI's API. The conversation is found by the header
-    `X-Conversation-Id`, `X-OpenWebUI-Chat-Id`, `X-Session-Id` or `X-Chat-Id`, by `metadata.session_id` or
-    `conversation_id`, or else by the messages. With `stream`, the answer comes in chunks."""
+    """Ask an agent, a council or an alias as a model of OpenAI's API. The name of the conversation is the first of the
+    headers `X-Conversation-Id`, `X-OpenWebUI-Chat-Id`, `X-Session-Id` and `X-Chat-Id`, `metadata.session_id` and
+    `conversation_id`. Without a name, the messages find the conversation."""
     chat = _read(request.headers, await request.json(), body, caller, idempotency_key)
     take = partial(take_chat, Runner(database(), provider(), seconds_left(request)), chat)
     is_call = chat.model is None

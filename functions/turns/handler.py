@@ -1,7 +1,7 @@
 """Lambda entry point of the turns function, and its route that posts a turn."""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from functions.start import importing
@@ -12,11 +12,13 @@ with importing():
     from functions.accept import prefers
     from functions.http import base_path, create_app, streaming_handler
     from functions.requests import CurrentCaller, SessionId
-    from functions.schemas import MAX_MESSAGE_CHARACTERS, NewTurn, ProblemView, TurnView
+    from functions.responses import refusals, sends
     from functions.server_sent_events import MEDIA_TYPE, EventWriter
+    from functions.turn_schemas import MAX_MESSAGE_CHARACTERS, NewTurn, TurnView
     from functions.turns import completions, mcp
     from functions.turns.live import LiveTurn, open_live
     from functions.turns.running import conclude, seconds_left
+    from shared import errors
     from shared.db.engine import database
     from shared.errors import InvalidMessage
     from shared.llm.providers import provider
@@ -29,12 +31,19 @@ app = create_app("Pantheon turns")
 app.include_router(completions.router)
 app.include_router(mcp.router)
 
-_PROBLEMS: dict[int | str, dict[str, object]] = {
-    status: {"model": ProblemView} for status in (400, 402, 404, 409, 410, 422, 429, 503)
-}
+_REFUSALS = refusals(
+    *(errors.InvalidMessage, errors.UnknownAgent, errors.UnknownGraph, errors.NoAgent, errors.NoChair),
+    *(errors.RosterRefused, errors.IdempotencyKeyReused, errors.TurnLimitExceeded, errors.BudgetExceeded),
+    *(errors.TurnConflict, errors.SessionDeleted, errors.RateLimited, errors.TooManyActiveTurns),
+    *(errors.JournalUnavailable, errors.DatabaseUnavailable),
+)
+_KEY = (
+    "Makes the request safe to repeat: the same key gets the same turn. Unique in the tenant, kept as long as the turn."
+)
+_PREFER = "`respond-async`: answer 202 at once. It wins over `Accept: text/event-stream`."
 _EVENTS = """The turn's events as they happen, if `Accept` prefers `text/event-stream`. Each has one line of JSON.
 
-- `turn`: the turn as it stands, first of all. `plan`: its plan.
+- `turn`: the turn as it stands, the first event. `plan`: its plan.
 - `reply.started`: `position`, `agent_key`, `name`, `model_alias`, `attempt`.
 - `reply.delta`: `position` and `text`, a provisional piece of the reply's text.
 - `reply.reset`: `position`. Forget the text of this attempt.
@@ -43,7 +52,7 @@ _EVENTS = """The turn's events as they happen, if `Accept` prefers `text/event-s
 - `error`: a problem. The stream ends. Post the turn again with its key.
 
 All but `reply.delta` and `reply.reset` have an `id`."""
-_STREAM: dict[str, object] = {
+_STREAM: dict[str, Any] = {
     "description": _EVENTS,
     "content": {
         "text/event-stream": {
@@ -51,6 +60,13 @@ _STREAM: dict[str, object] = {
             "example": 'event: reply.delta\ndata: {"position": 0, "text": "Hello"}\n\n',
         }
     },
+    **sends("Location", "Idempotency-Replayed"),
+}
+_ENDED: dict[str, Any] = {"description": "The ended turn.", **sends("Location", "Idempotency-Replayed")}
+_RUNNING: dict[str, Any] = {
+    "model": TurnView,
+    "description": "The turn as it stands. Another process runs it. Follow it at `Location`.",
+    **sends("Location", "Idempotency-Replayed"),
 }
 
 
@@ -58,18 +74,21 @@ _STREAM: dict[str, object] = {
     f"{API_PREFIX}/sessions/{{session_id}}/turns",
     status_code=201,
     response_model=TurnView,
-    responses={200: _STREAM, 202: {"model": TurnView}, **_PROBLEMS},
+    responses={200: _STREAM, 201: _ENDED, 202: _RUNNING, **_REFUSALS},
+    tags=["Turns"],
 )
 async def post_turn(
     request: Request,
     caller: CurrentCaller,
     session_id: SessionId,
     body: NewTurn,
-    idempotency_key: Annotated[Text | None, Header(min_length=1, max_length=255)] = None,
-    prefer: Annotated[str | None, Header()] = None,
+    idempotency_key: Annotated[
+        Text | None, Header(min_length=1, max_length=255, description=_KEY, examples=["paris-1"])
+    ] = None,
+    prefer: Annotated[str | None, Header(description=_PREFER, examples=["respond-async"])] = None,
 ) -> Response:
-    """Ask the council. 201 with the ended turn, or 202 with the turn as it stands where another process runs it. With
-    `Accept: text/event-stream`, 200 with its events."""
+    """Post a message to the session's agents. The answer is the ended turn (201), or the turn as it stands if another
+    process runs it (202). With `Accept: text/event-stream`, the answer is the turn's events (200)."""
     if not body.message.strip():
         raise InvalidMessage("The message is empty.")
     if len(body.message) > MAX_MESSAGE_CHARACTERS:

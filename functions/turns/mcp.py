@@ -41,20 +41,30 @@ from shared.turns.run import Runner
 router = APIRouter(route_class=StrictRoute)
 
 _JSON: Final = "application/json"
+_EVENT_EXAMPLE: Final = 'event: message\ndata: {"jsonrpc": "2.0", "id": 1, "result": {}}\n\n'
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Messages of JSON-RPC.",
-        "content": {_JSON: {"schema": {}}, MEDIA_TYPE: {"schema": {"type": "string"}}},
+        "content": {
+            _JSON: {"schema": {}, "example": {"jsonrpc": "2.0", "id": 1, "result": {}}},
+            MEDIA_TYPE: {"schema": {"type": "string"}, "example": _EVENT_EXAMPLE},
+        },
     },
     202: {"description": "The message has no answer."},
     **{status: {"content": {_JSON: {"schema": {"type": "object"}}}} for status in (400, 403, 404, 406, 415)},
 }
-_BODY: Final = {"requestBody": {"required": True, "content": {_JSON: {"schema": {}}}}}
+_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "description": "A message of JSON-RPC.",
+        "content": {_JSON: {"schema": {}, "example": {"jsonrpc": "2.0", "id": 1, "method": "ping"}}},
+    }
+}
 
 
-@router.post("/mcp", response_class=Response, responses=_ANSWERS, openapi_extra=_BODY)
-async def speak_mcp(request: Request, caller: CurrentCaller) -> Response:
-    """Speak the Model Context Protocol over streamable HTTP: the tools `list_councils` and `ask_council`."""
+@router.post("/mcp", tags=["MCP"], response_class=Response, responses=_ANSWERS, openapi_extra=_BODY)
+async def post_mcp_message(request: Request, caller: CurrentCaller) -> Response:
+    """Send a message of the Model Context Protocol. The tools are `list_councils` and `ask_council`."""
     accepted = request.headers.get("accept", "")
     refused = _refused(request.headers, accepted)
     if refused is not None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from uuid6 import uuid7
 
 from functions.http import Caller
-from functions.schemas import MAX_MESSAGE_CHARACTERS
+from functions.turn_schemas import MAX_MESSAGE_CHARACTERS
 from shared.errors import InvalidMessage, InvalidRequest, NotFound
 from shared.roster.fields import Text
 from shared.turns.question import Question

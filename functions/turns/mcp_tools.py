@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from functions.schemas import MAX_MESSAGE_CHARACTERS
+from functions.turn_schemas import MAX_MESSAGE_CHARACTERS
 
 LIST: Final = "list_councils"
 ASK: Final = "ask_council"
@@ -60,9 +60,9 @@ _TURN: Final = {
         "session_id": {"type": "string", "description": "Give it to the next question to go on."},
         "status": {"type": "string", "enum": ["accepted", "running", "completed", "failed", "cancelled"]},
         "output": {"type": "string", "description": "The answer."},
-        "replies": {"type": "array", "items": {"type": "object"}, "description": "What each agent answered."},
-        "cost_usd": {"type": "string", "description": "What the tenant pays, in USD."},
-        "note": {"type": "string", "description": "What to do if the turn has not ended, or was cut."},
+        "replies": {"type": "array", "items": {"type": "object"}, "description": "The answer of each agent."},
+        "cost_usd": {"type": "string", "description": "The tenant's cost, in USD."},
+        "note": {"type": "string", "description": "The next step if the turn has not ended, or was cut."},
         "idempotency_key": {"type": "string", "description": "It gets the answer of a turn that has not ended."},
     },
     "required": ["id", "session_id", "status", "output", "replies", "cost_usd"],

@@ -10,21 +10,46 @@ from shared.roster.fields import Body, Chair, FanOut, Line, Mode, Prompt, Roster
 
 
 class AgentBody(Body):
-    name: Line
-    role_prompt: Prompt
-    model_alias: str
-    # Null: the cap of the alias.
-    max_output_tokens: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
-    temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)] = None
-    enabled: bool = True
+    """The fields of an agent that can change."""
+
+    name: Line = Field(
+        description="Name of the agent, shown before its replies. One line, without @ and backticks.",
+        examples=["Writer"],
+    )
+    role_prompt: Prompt = Field(
+        description="The agent's instructions to its model, at most 32 KiB of UTF-8.",
+        examples=["You write short texts."],
+    )
+    model_alias: str = Field(description="The model that answers for the agent.", examples=["fast"])
+    max_output_tokens: Annotated[int | None, Field(ge=1, le=1_000_000)] = Field(
+        default=None,
+        description="Most tokens of a reply, at most the cap of the alias. Null: that cap.",
+        examples=[1024],
+    )
+    temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)] = Field(
+        default=None, description="From 0 to 2. Null: the provider's default.", examples=[0.7]
+    )
+    enabled: bool = Field(default=True, description="Whether the agent answers.", examples=[True])
 
 
 class CouncilBody(Body):
-    name: Line
-    mode: Mode
-    agent_keys: Roster
-    fan_out: FanOut = "sequential"
-    chair_key: Chair = None
+    """The fields of a council that can change."""
+
+    name: Line = Field(description="Name of the council. One line, without @ and backticks.", examples=["Panel"])
+    mode: Mode = Field(description="How a turn selects its agents.", examples=["roundtable"])
+    agent_keys: Roster = Field(
+        description="The roster: 1 to 32 keys of agents, in order.", examples=[["writer", "critic"]]
+    )
+    fan_out: FanOut = Field(
+        default="sequential",
+        description="`sequential`: each agent sees the replies before its own. `parallel`: none does.",
+        examples=["sequential"],
+    )
+    chair_key: Chair = Field(
+        default=None,
+        description="The agent that concludes in mode `council`. Null: the first of `agent_keys`.",
+        examples=["writer"],
+    )
 
 
 def find_fault(agent: AgentBody, catalog: Mapping[str, Model]) -> tuple[str, str] | None:

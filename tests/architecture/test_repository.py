@@ -27,9 +27,14 @@ CHECKOV = "infra_cdk/checkov.txt"
 EMULATOR = "local/emulator.txt"
 FUZZ = "tests/fuzz.txt"
 PEERS = ("bench/peers/langgraph.txt", "bench/peers/openai_agents.txt")
-CLIENTS = tuple(f"tests/clients/{name}.txt" for name in ("langchain", "litellm", "mcp", "openai", "openwebui"))
+CLIENTS = tuple(
+    f"tests/clients/{name}.txt" for name in ("langchain", "litellm", "mcp", "openai", "openapi-python", "openwebui")
+)
 LOCKS = (*TOGETHER, GRAPHS, CHECKOV, EMULATOR, FUZZ, *PEERS, *CLIENTS)
-NPM = ("infra_cdk", "tests/clients/node", "functions/api/console")
+NPM = (
+    *("infra_cdk", "infra_cdk/openapi_lint", "tests/clients/node", "tests/clients/typescript"),
+    *("functions/api/console", "functions/api/reference"),
+)
 
 _LOCKED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)( ;[^\\]+)?( --hash=sha256:[0-9a-f]{64})+")
 

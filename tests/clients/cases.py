@@ -1,4 +1,4 @@
-"""The same cases for every client: the journal and the ledger say whether its answers are right."""
+"""Tests the same cases with every client, and checks its answers against the journal and the ledger."""
 
 import os
 import signal
@@ -195,7 +195,7 @@ class Chats:
         return error["status"], error["code"] if self.client.keeps_codes else None
 
     def _told(self, status: int, code: str) -> tuple[int, str | None]:
-        """What the client makes of Pantheon's error."""
+        """Return the status and code that the client shows for Pantheon's error."""
         return status, code if self.client.keeps_codes else None
 
     def _keyed(self, person: User, *, always: bool = False) -> dict[str, Any]:

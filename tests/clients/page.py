@@ -1,4 +1,4 @@
-"""The code blocks of docs/clients.md, which the tests run."""
+"""Reads the code blocks of docs/clients.md for the tests."""
 
 import re
 from pathlib import Path

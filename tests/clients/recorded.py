@@ -1,4 +1,4 @@
-"""What chat programs send to `/v1/chat/completions`, as it was recorded, with shorter texts and a few tools."""
+"""Holds requests of chat programs to `/v1/chat/completions`, recorded with shorter texts and a few tools."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Run a server that stands between a person and Pantheon."""
+"""Runs a server between a user and Pantheon."""
 
 import socket
 import subprocess

@@ -1,7 +1,7 @@
-"""Whatever bytes come in, a parser returns what its contract says, and nothing is raised.
+"""Fuzzes each parser: for every input it must return an answer of its contract and raise nothing.
 
-Each target says more of its answers than that there is one. `make test` tries the corpus and bytes made of it;
-`make soak` lets coverage guide the search, minutes for each target, with atheris.
+Each target also checks its answers. `make test` tries the corpus and its mutants. `make soak` runs atheris, guided by
+coverage, for some minutes on each target.
 
     python -m tests.fuzz tags -max_total_time=60
 """

@@ -1,5 +1,8 @@
-"""Let coverage guide the search on one target. Whatever follows its name is libFuzzer's own: options, and folders of
-inputs. It ends with 1 at the first input for which the target raises, and leaves that in a file."""
+"""Fuzz one target, guided by coverage.
+
+libFuzzer reads the arguments after the target's name: options, and folders of inputs. The exit code is 1 at the first
+input for which the target raises. libFuzzer stores that input in a file.
+"""
 
 import logging
 import os

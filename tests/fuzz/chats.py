@@ -44,7 +44,7 @@ def attempt(data: bytes) -> None:
 
 
 def _check(texts: Texts) -> None:
-    """Nothing is empty, all can be stored, and the prompt goes by turns."""
+    """Check that no text is empty, each can be stored, and the speakers of the prompt alternate."""
     said = [texts.message, *(line.content for line in texts.lines), *(each["content"] for each in texts.prompt)]
     assert all(text.strip() and storable(text) == text for text in said)
     assert texts.instructions is None or texts.instructions.strip()

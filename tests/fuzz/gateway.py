@@ -1,8 +1,8 @@
 """API Gateway's events into every HTTP function: each is answered, and what is refused says why.
 
 An input is a request as it is on the wire: a line of method and address, headers, an empty line, the body. `{tenant}`,
-`{session}`, `{turn}` and `{waiting}` are ids that exist, `{cursor …}` is what a list would make of the JSON in it, and
-a header `x-caller-user: …` is what the authorizer says of the caller; roles are words.
+`{session}`, `{turn}` and `{waiting}` are ids that exist. `{cursor …}` is the cursor that a list makes of the JSON in
+it. A header `x-caller-user: …` is the caller in the authorizer's context; roles are words.
 """
 
 import base64
@@ -82,7 +82,7 @@ def attempt_cursor(data: bytes) -> None:
 def _event(
     method: str, address: str, headers: dict[str, str], said: dict[str, str], body: bytes
 ) -> tuple[dict[str, Any], str] | None:
-    """The gateway's event of such a request, and its function. None where the gateway answers itself."""
+    """Return the gateway's event of such a request and its function, or None when the gateway answers itself."""
     path, _, query = address.partition("?")
     query = _CURSOR.sub(lambda said: base64.urlsafe_b64encode(said[1].encode()).decode(), query)
     sent = quote(path if path.startswith("/") else f"{API_PREFIX}/{path}", safe=_SAFE)

@@ -1,4 +1,4 @@
-"""A provider's own record: plain lines, and Bedrock's invocation log. A line is a record, nobody's, or unreadable.
+"""Fuzzes the readers of a provider's log: each line is a record, a foreign line or unreadable.
 
 An input is a log.
 """

@@ -20,7 +20,7 @@ WORDS = (
 )
 # As many as the event source mapping hands over at once.
 _MOST = 10
-# What no tenant can be called, since no database can keep it.
+# Characters that no name of a tenant has, because the database cannot store them.
 _UNHEARD = re.compile("[\x00\ud800-\udfff]")
 
 

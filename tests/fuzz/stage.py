@@ -1,5 +1,4 @@
-"""What an event meets: a tenant with three agents, a session, a turn that has ended, and one that waits; and Lambda's
-side of it."""
+"""Prepares a tenant with three agents, a session, an ended turn and a waiting turn, and plays Lambda's side."""
 
 import os
 import time
@@ -27,7 +26,7 @@ from shared.turns.run import Runner, take_turn
 
 KEYS = ("writer", "critic", "researcher")
 _SECONDS = 300.0
-# What a crash of the machine loses matters to no input.
+# A crash of the machine may lose data: no input depends on it.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 _TENANTS = count(1)
 
@@ -88,7 +87,7 @@ def invoke(function: str, event: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def served(directory: Path) -> Iterator[dict[str, str]]:
-    """A database under `directory`, as the environment of whoever is to meet events."""
+    """Start a database under `directory`, and yield the environment of a function that reads events."""
     with postgres.start(directory, settings=_SETTINGS) as server:
         urls = prepare(server.url)
         yield {

@@ -1,4 +1,4 @@
-"""What a model writes where JSON was asked for: the manager's answer and a summary's structure.
+"""Fuzzes the reading of a model's JSON: the manager's answer and a summary's structure.
 
 An input is the text of an answer.
 """
@@ -47,7 +47,7 @@ def attempt(data: bytes) -> None:
 
 
 def _parse(model: type[BaseModel], completion: Completion) -> None:
-    """A value or a fallback; and the value itself if the whole text is one that can be stored."""
+    """Check for a value or a fallback. The value equals the whole text when that can be stored."""
     value, fallbacks = parse(model, completion, "component", 3)
     assert all((each.component, each.step) == ("component", 3) for each in fallbacks)
     if value is None:
@@ -59,7 +59,7 @@ def _parse(model: type[BaseModel], completion: Completion) -> None:
         plain = model.model_validate_json(completion.text)
     except ValidationError:
         return
-    # What Python reads no number of is refused, though no field has it.
+    # A number that Python cannot read is refused, even in an unknown field.
     if "\\u0000" not in completion.text and value is not None:
         assert (value, fallbacks) == (plain, ())
 

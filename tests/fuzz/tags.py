@@ -85,7 +85,7 @@ def by_the_letter(message: str, roster: Mapping[str, Agent]) -> Tags:
 
 
 def _begins(text: str, sign: int) -> bool:
-    """Whether a tag can begin with the sign there. Behind a script without spaces it must not look like an address."""
+    """Return whether a tag can begin there. After a script without spaces it must not look like an address."""
     before = text[:sign][-1:]
     if not before or not (_is_word(before) or before in "@＠"):
         return True
@@ -104,7 +104,7 @@ def _is_word(letter: str) -> bool:
 
 
 def _end(text: str, place: int, name: str) -> int | None:
-    """Where `name` ends if it is what is said at `place`, in any case, with its accents composed or apart."""
+    """Return the end of `name` at `place`, in upper or lower case, with its accents composed or apart."""
     for letter in unicodedata.normalize("NFC", name):
         folded, apart = letter.casefold(), unicodedata.normalize("NFD", letter).casefold()
         if text[place : place + 1].casefold() == folded:
@@ -120,7 +120,7 @@ def _end(text: str, place: int, name: str) -> int | None:
 
 
 def _ends(text: str, place: int) -> bool:
-    """Whether a name that ends before `place` is not the beginning of a longer word."""
+    """Return whether a name that ends before `place` is a whole word."""
     rest = text[place : place + 2]
     return not (rest and (_is_word(rest[0]) or (len(rest) == 2 and rest[0] == "-" and _is_word(rest[1]))))
 

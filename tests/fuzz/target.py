@@ -1,4 +1,4 @@
-"""What is fuzzed: a function of bytes that raises where the code under it does, or breaks its word."""
+"""Defines a fuzz target: a function of bytes that raises when the code under it raises or breaks its contract."""
 
 import random
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Every target, by name; its corpus is in a folder of that name."""
+"""Lists every target by name; a folder of that name has its corpus."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""The kept inputs, and what can be made of them without coverage; and that each target can fail."""
+"""Tests each target with its corpus and mutants, and that each target can fail."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ _PATIENCE_S = 300.0
 
 @pytest.fixture(scope="module")
 def replayed() -> dict[str, Any]:
-    """What each target made of them, in a process of its own: the handlers are told once where their database is."""
+    """Run all targets in a process of their own, because handlers read the address of their database once."""
     command = [sys.executable, "-m", "tests.fuzz.replay", *TARGETS]
     root = Path(__file__).parents[2]
     run = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
@@ -35,7 +35,7 @@ def replayed() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_nothing_is_raised_whatever_comes_in(replayed: dict[str, Any], name: str) -> None:
+def test_target_raises_nothing_for_its_corpus_and_mutants(replayed: dict[str, Any], name: str) -> None:
     tried, raised = replayed[name]
     assert raised == []
     assert tried > len(corpus(name)) >= 3
@@ -61,7 +61,7 @@ def refusal(**changes: object) -> dict[str, Any]:
         {"statusCode": 200, "headers": {}, "body": {"a": 1}},
     ],
 )
-def test_an_answer_that_breaks_the_contract_is_seen(answer: dict[str, Any]) -> None:
+def test_target_raises_when_an_answer_breaks_the_contract(answer: dict[str, Any]) -> None:
     gateway.check(refusal())
     with pytest.raises((AssertionError, InvalidResponse, json.JSONDecodeError)):
         gateway.check(answer)
@@ -85,7 +85,7 @@ _PURE = {tags: "tags", structured: "structured", chat_completions: "wire", logs:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_a_parser_must_not_return_is_seen(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_target_raises_when_a_parser_returns_a_forbidden_value(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     module, attribute, broken = BROKEN[name]
     target = _PURE[module]
     assert not any(_refuses(target, data) for data in corpus(target))

@@ -31,7 +31,7 @@ def line(template: Template) -> str:
     return text(template.one("AWS::ApiGateway::Stage")["AccessLogSetting"]["Format"])
 
 
-def test_a_line_has_only_variables_that_cannot_break_it(template: Template) -> None:
+def test_line_has_only_variables_that_keep_it_valid_json(template: Template) -> None:
     assert set(re.findall(r"\$[\w.]+", line(template))) <= set(ALLOWED)
     assert "\n" not in line(template)
 
@@ -42,7 +42,7 @@ def test_a_line_is_json_of_text(template: Template) -> None:
     assert len(fields) == len(set(fields.values()))
 
 
-def test_a_line_tells_who_was_slow_and_who_failed(template: Template) -> None:
+def test_line_has_the_latency_and_status_of_the_function_and_the_authorizer(template: Template) -> None:
     assert {
         "$context.requestId",
         "$context.error.responseType",
@@ -54,7 +54,7 @@ def test_a_line_tells_who_was_slow_and_who_failed(template: Template) -> None:
     } <= set(json.loads(line(template)).values())
 
 
-def test_lines_have_a_group_of_their_own_and_no_other_log_is_on(template: Template, stage: Stage) -> None:
+def test_access_log_has_its_own_group_and_no_other_log_is_on(template: Template, stage: Stage) -> None:
     made = template.one("AWS::ApiGateway::Stage")
     group = text(made["AccessLogSetting"]["DestinationArn"]).removeprefix("<").partition(".")[0]
     assert template.resources("AWS::Logs::LogGroup")[group]["RetentionInDays"] == stage.log_days

@@ -38,21 +38,21 @@ def notifying(template: Template) -> dict[str, Any]:
     return {alarm["AlarmName"].rpartition("-")[2]: alarm for alarm in alarms}
 
 
-def test_every_alarm_has_its_section_and_every_section_its_alarm(template: Template, stage: Stage) -> None:
+def test_alarms_match_the_sections_of_the_runbook(template: Template, stage: Stage) -> None:
     expected = set(sections()) - (set() if stage.proxy else {"PinnedSessions"})
     assert set(notifying(template)) == expected
     assert set(sections()) == PAGES | TICKETS
 
 
 @pytest.mark.parametrize("name", sorted(PAGES | TICKETS))
-def test_a_section_says_what_it_means_what_to_look_at_and_what_to_do(name: str) -> None:
+def test_section_of_the_runbook_has_its_meaning_and_its_steps(name: str) -> None:
     section = sections()[name].strip()
     assert section.startswith("Page." if name in PAGES else "Ticket")
     assert "\nLook at: " in section
     assert "\nDo: " in section
 
 
-def test_an_alarm_names_its_section_and_pages_only_where_it_must(template: Template) -> None:
+def test_alarm_names_its_section_and_pages_only_when_it_is_urgent(template: Template) -> None:
     for name, alarm in notifying(template).items():
         description = alarm["AlarmDescription"]
         assert description.endswith(f". docs/runbook.md#{name.lower()}")
@@ -61,7 +61,7 @@ def test_an_alarm_names_its_section_and_pages_only_where_it_must(template: Templ
         assert topic.startswith("<NotificationsPage" if name in PAGES else "<NotificationsTicket")
 
 
-def test_only_the_silence_of_scheduled_functions_and_of_the_cost_that_is_read_rings(template: Template) -> None:
+def test_missing_data_breaches_only_for_scheduled_functions_and_the_read_cost(template: Template) -> None:
     silent = {name: alarm.get("TreatMissingData") for name, alarm in notifying(template).items() if name != "Canary"}
     expected = SILENT | {"OldestActiveTurn", "CostUnread"}
     assert {name for name, missing in silent.items() if missing != "notBreaching"} == expected
@@ -96,7 +96,7 @@ def test_runbook_searches_the_logs_for_lines_that_the_code_writes() -> None:
 
 
 @pytest.mark.parametrize("entry", SCHEDULED, ids=lambda entry: entry.name)
-def test_the_alarms_of_a_scheduled_function_can_ring(template: Template, entry: Entry) -> None:
+def test_alarms_of_a_scheduled_function_can_ring(template: Template, entry: Entry) -> None:
     """A window must hold as many scheduled runs as the threshold asks for, and one run must end the silence."""
     assert entry.every_s is not None
     alarms = alarms_of(template)
@@ -111,7 +111,7 @@ def test_the_alarms_of_a_scheduled_function_can_ring(template: Template, entry: 
     assert silence["EvaluationPeriods"] >= 3
 
 
-def test_alarms_on_every_sweep_follow_from_its_schedule(template: Template) -> None:
+def test_alarms_on_sweeps_follow_the_schedule_of_the_sweeper(template: Template) -> None:
     alarms = alarms_of(template)
     for name in ("OldestActiveTurn", "InvariantsUnchecked", "SweeperSilent"):
         read = alarms[name].properties
@@ -132,7 +132,7 @@ def test_a_schedule_that_alarms_cannot_follow_is_refused(schedule: str) -> None:
         _ = replace(SWEEPER, schedule=schedule).every_s
 
 
-def test_a_turn_is_as_old_for_the_terminal_as_for_its_alarm(template: Template) -> None:
+def test_terminal_and_alarm_use_the_same_age_of_a_turn(template: Template) -> None:
     assert notifying(template)["OldestActiveTurn"]["Threshold"] == OLD_TURN_S
 
 
@@ -142,7 +142,7 @@ def test_an_alarm_reads_ten_metrics_at_most(template: Template) -> None:
         assert sum("MetricStat" in one for one in alarm.get("Metrics", ())) <= 10, name
 
 
-def test_no_alarm_rings_because_turns_take_long(template: Template) -> None:
+def test_alarms_do_not_ring_for_long_turns(template: Template) -> None:
     """API Gateway's latency and Lambda's duration span a whole stream, so a turn of four minutes is normal for both."""
     read = set()
     for alarm in template.resources("AWS::CloudWatch::Alarm").values():
@@ -157,7 +157,7 @@ def measured(alarm: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in alarm.get("Metrics", ()) if "MetricStat" in one]
 
 
-def test_a_throttled_authorizer_is_one_of_the_throttles(template: Template) -> None:
+def test_throttles_alarm_includes_the_authorizer(template: Template) -> None:
     assert "<AuthorizerFunction>" in str([text(d["Value"]) for d in dimensions(notifying(template)["Throttles"])])
 
 
@@ -166,7 +166,7 @@ def dimensions(alarm: dict[str, Any]) -> list[dict[str, Any]]:
     return [dimension for metric in metrics for dimension in metric["Dimensions"]]
 
 
-def test_the_canary_watches_whatever_undoes_a_release(template: Template) -> None:
+def test_canary_watches_each_alarm_that_rolls_a_release_back(template: Template) -> None:
     rule = str(notifying(template)["Canary"]["AlarmRule"])
     watched = {
         alarm["Name"]["Ref"]
@@ -187,7 +187,7 @@ def test_only_this_accounts_alarms_and_budgets_send_to_the_topics(template: Temp
         assert text(one["Condition"]["StringEquals"]["aws:SourceAccount"]) == "<AWS::AccountId>"
 
 
-def test_a_stage_has_a_budget_of_its_own(template: Template, stage: Stage) -> None:
+def test_stage_has_its_own_budget(template: Template, stage: Stage) -> None:
     budget = template.one("AWS::Budgets::Budget")
     assert budget["Budget"]["BudgetLimit"] == {"Amount": stage.budget_usd, "Unit": "USD"}
     assert budget["Budget"]["CostFilters"] == {"TagKeyValue": [f"user:stage${stage.name}"]}
@@ -195,7 +195,7 @@ def test_a_stage_has_a_budget_of_its_own(template: Template, stage: Stage) -> No
     assert kinds == {"ACTUAL", "FORECASTED"}
 
 
-def test_the_dashboards_can_be_found(template: Template, stage: Stage) -> None:
+def test_dashboards_have_an_output_with_their_address(template: Template, stage: Stage) -> None:
     if not stage.dashboards:
         assert not template.resources("AWS::CloudWatch::Dashboard")
         return
@@ -206,7 +206,7 @@ def test_the_dashboards_can_be_found(template: Template, stage: Stage) -> None:
         assert address.partition("#dashboards/dashboard/")[2] in names
 
 
-def test_alarms_read_no_series_that_a_cheap_stage_leaves_out(template: Template) -> None:
+def test_alarms_of_a_cheap_stage_read_only_series_that_it_emits(template: Template) -> None:
     alarms = template.resources("AWS::CloudWatch::Alarm").values()
     metrics = [one["MetricStat"]["Metric"] for alarm in alarms for one in measured(alarm)]
     metrics += [alarm for alarm in alarms if "MetricName" in alarm]

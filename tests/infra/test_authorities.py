@@ -1,4 +1,4 @@
-"""Only reviewed certificates of RDS get into a layer."""
+"""Tests that a layer has only reviewed certificates of RDS."""
 
 import datetime
 import shutil
@@ -90,7 +90,7 @@ def test_keep_refuses_a_download_that_lacks_a_reviewed_certificate(tmp_path: Pat
         keep(download(tmp_path, theirs), {REGION})
 
 
-def test_keep_refuses_a_region_of_which_nothing_is_reviewed(tmp_path: Path, ours: str) -> None:
+def test_keep_refuses_a_region_without_reviewed_certificates(tmp_path: Path, ours: str) -> None:
     with pytest.raises(UnreviewedAuthorities, match="no certificate of ca-west-1 is reviewed"):
         keep(download(tmp_path, ours), {REGION, "ca-west-1"})
 
@@ -104,7 +104,7 @@ def test_record_replaces_the_certificates_of_the_region_and_keeps_others(
     assert keep(download(tmp_path, new), {REGION}) == new
 
 
-def test_a_bundle_is_refused_before_it_is_laid_out_when_a_certificate_is_not_reviewed(
+def test_bundle_is_refused_before_it_is_built_when_a_certificate_is_not_reviewed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, out = download(tmp_path, certificate(HERE)), tmp_path / "out"

@@ -15,7 +15,7 @@ from infra_cdk.entries import API, ENTRIES, TURNS, WITH_GRAPHS
 from infra_cdk.stages import DEV
 
 
-def test_a_bundle_is_as_large_as_its_layers_and_its_largest_function(
+def test_size_of_a_bundle_is_its_layers_and_its_largest_function(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes = {f"functions/{entry.name}": 50_000 for entry in ENTRIES} | {"functions/turns": 70_000}
@@ -30,7 +30,7 @@ def test_a_bundle_is_as_large_as_its_layers_and_its_largest_function(
     assert f"of {bundle.LIMIT_MB}" in printed
 
 
-def test_the_limit_is_well_below_lambdas_own() -> None:
+def test_size_limit_of_a_bundle_is_80_mb() -> None:
     assert bundle.LIMIT_MB == 80
 
 
@@ -91,7 +91,7 @@ def _copy_without_mode(source: Path, target: Path) -> None:
     shutil.copyfile(source, target / source.name if target.is_dir() else target)
 
 
-def test_only_the_turns_function_gets_the_program_that_starts_its_loop_and_it_is_executable(
+def test_only_the_turns_function_has_the_executable_program_of_its_loop(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(bundle, "_install", lambda *_: None)
@@ -104,11 +104,11 @@ def test_only_the_turns_function_gets_the_program_that_starts_its_loop_and_it_is
         assert (assets.function(TURNS.name) / "functions" / f"{module}.py").exists()
 
 
-def test_lambda_is_told_the_place_where_it_unpacks_the_program() -> None:
+def test_wrapper_variable_of_lambda_has_the_path_of_the_program() -> None:
     assert f"{TASK}/{LOOP}" == WRAPPER == "/var/task/functions/runtime.sh"
 
 
-def test_the_program_is_executable_in_what_the_cdk_uploads(tmp_path: Path) -> None:
+def test_program_is_executable_in_the_asset_that_the_cdk_uploads(tmp_path: Path) -> None:
     assets = Assets.empty(tmp_path / "build")
     program = assets.function(TURNS.name) / LOOP
     program.parent.mkdir()
@@ -126,12 +126,11 @@ def test_a_digest_depends_on_which_files_are_executable(tmp_path: Path) -> None:
     assert bundle.digest(tmp_path) != before
 
 
-def test_only_the_build_of_the_console_is_in_the_api_functions_package(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("page", bundle.PAGES)
+def test_bundle_has_only_the_build_of_a_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: str) -> None:
     source = tmp_path / "checkout"
     files = {f"functions/{name}/handler.py": "" for name in ("api", "turns")} | {
-        f"{bundle.CONSOLE}/{name}": name
+        f"{page}/{name}": name
         for name in (
             *("dist/index.html", "dist/assets/index-a1b2.js", "dist/assets/index-c3d4.css", "dist/icon.svg"),
             *("src/main.tsx", "node_modules/preact/index.js", "tests/ask.py", "package.json", "index.html"),
@@ -146,5 +145,5 @@ def test_only_the_build_of_the_console_is_in_the_api_functions_package(
         bundle._copy_function(entry, tmp_path / entry.name)
         copied = (tmp_path / entry.name).rglob("*")
         packages[entry.name] = {path.relative_to(tmp_path / entry.name).as_posix() for path in copied if path.is_file()}
-    dist = {name for name in files if name.startswith(f"{bundle.CONSOLE}/dist/")}
+    dist = {name for name in files if name.startswith(f"{page}/dist/")}
     assert packages == {"api": {"functions/api/handler.py", *dist}, "turns": {"functions/turns/handler.py"}}

@@ -90,7 +90,7 @@ class TestRights:
     ) -> None:
         assert rights(called, entry) <= granted(template, entry)
 
-    def test_each_call_is_allowed_on_its_resource_by_the_role_and_by_the_endpoint(
+    def test_call_is_allowed_on_its_resource_by_the_role_and_the_endpoint(
         self, template: Template, stage: Stage, called: Called, entry: Entry
     ) -> None:
         for service, operation, about in called[entry.name]:

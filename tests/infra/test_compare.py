@@ -28,11 +28,11 @@ def test_comparison_names_each_resource_that_is_new_gone_or_different() -> None:
     ]
 
 
-def test_comparison_marks_the_removal_of_what_holds_data() -> None:
+def test_comparison_marks_the_removal_of_a_resource_with_data() -> None:
     assert "- **gone**: `Bucket` (AWS::S3::Bucket)" in list(changes(stack(Bucket=BUCKET), stack()))
 
 
-def test_comparison_of_equal_templates_says_so() -> None:
+def test_comparison_of_equal_templates_has_its_own_line() -> None:
     assert list(changes(stack(Bucket=BUCKET), stack(Bucket=BUCKET))) == ["### pantheon-dev: no resources changed"]
 
 

@@ -58,13 +58,13 @@ def fixed(template: Template) -> Iterator[tuple[str, str]]:
                 yield kind, text(value)
 
 
-def test_no_name_is_taken_twice(templates: list[Template]) -> None:
+def test_names_of_two_copies_are_different(templates: list[Template]) -> None:
     taken = Counter(name for template in templates for name in fixed(template))
     assert [name for name, times in taken.items() if times > 1] == []
     assert {kind for kind, _ in taken} == set(NAMES)
 
 
-def test_no_other_kind_of_resource_has_a_name_of_ours(templates: list[Template]) -> None:
+def test_only_known_kinds_of_resources_have_our_names(templates: list[Template]) -> None:
     named = {
         (body["Type"], key)
         for template in templates
@@ -75,11 +75,11 @@ def test_no_other_kind_of_resource_has_a_name_of_ours(templates: list[Template])
     assert {kind for kind, _ in named} - set(NAMES) - INSIDE == set(), named
 
 
-def test_nothing_is_exported(templates: list[Template]) -> None:
+def test_stack_has_no_exports(templates: list[Template]) -> None:
     assert not [one for template in templates for one in template.body["Outputs"].values() if "Export" in one]
 
 
-def test_each_emits_metrics_and_marks_calls_under_a_name_of_its_own(templates: list[Template]) -> None:
+def test_copy_emits_metrics_and_marks_calls_by_its_own_name(templates: list[Template]) -> None:
     """The metrics' `service` and the invocation log's `stage` come from this variable."""
     found = [{f["Environment"]["Variables"].get(Env.STAGE) for f in t.functions().values()} - {None} for t in templates]
     assert found == [{"staging"}, {"second-staging"}, {"prod"}, {"second-prod"}]
@@ -91,7 +91,7 @@ def test_each_emits_metrics_and_marks_calls_under_a_name_of_its_own(templates: l
 SERVICES = {"pantheon-staging", "pantheon-second-staging", "pantheon-prod", "pantheon-second-prod"}
 
 
-def test_each_has_a_stack_of_its_own(tmp_path: Path) -> None:
+def test_copy_has_its_own_stack(tmp_path: Path) -> None:
     def stack(stage: Stage) -> str:
         made = app.build(tmp_path / stage.deployment, [stage], Assets.empty(tmp_path / "build"))
         (found,) = [str(one.stack_name) for one in made.synth().stacks if "account" not in one.stack_name]
@@ -103,7 +103,7 @@ def test_each_has_a_stack_of_its_own(tmp_path: Path) -> None:
     }
 
 
-def test_a_proxy_that_exists_keeps_its_name(tmp_path: Path) -> None:
+def test_existing_proxy_keeps_its_name(tmp_path: Path) -> None:
     """Another name would replace the proxy."""
     template = synthesised(replace(STAGING, proxy_name="Proxy"), tmp_path)
     assert template.one("AWS::RDS::DBProxy")["DBProxyName"] == "Proxy"

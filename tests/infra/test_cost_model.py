@@ -65,7 +65,7 @@ def test_access_log_line_has_the_assumed_length() -> None:
     assert abs(len(line) - ASSUMED.access_log_bytes) < 60
 
 
-def test_every_stages_database_has_its_rate() -> None:
+def test_model_has_the_rate_of_each_stages_database() -> None:
     assert {stage.instance_type for stage in STAGES.values()} <= set(rates.DATABASE_HOUR)
 
 

@@ -32,7 +32,7 @@ def words(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-def test_each_widget_is_in_the_picture_where_it_stands(board: Board) -> None:
+def test_picture_has_each_widget_at_its_place(board: Board) -> None:
     expected = [
         (f"widget-{number}-{one.x}-{one.y}-{one.width}-{one.height}", words(one.title))
         for number, one in enumerate(board.widgets)
@@ -40,7 +40,7 @@ def test_each_widget_is_in_the_picture_where_it_stands(board: Board) -> None:
     assert list(drawn(board)) == expected, REDRAW
 
 
-def test_each_line_of_a_graph_that_is_named_is_in_the_legend(board: Board) -> None:
+def test_legend_has_each_named_line_of_a_graph(board: Board) -> None:
     picture = (PICTURES / f"{board.kind}.svg").read_text()
     for widget in board.widgets:
         for named, options in widget.metrics():

@@ -44,11 +44,15 @@ def subnets(template: Template, name: str) -> list[str]:
 
 @pytest.mark.parametrize("way", WAYS)
 class TestEgress:
-    def test_only_those_that_ask_may_send_to_every_address(self, templates: dict[str, Template], way: str) -> None:
+    def test_only_functions_that_ask_models_may_send_to_every_address(
+        self, templates: dict[str, Template], way: str
+    ) -> None:
         sent = {(source, target, port) for source, target, port in egress(templates[way]) if "/" in target}
         assert sent == {(group_of(templates[way], entry), EVERYWHERE[way], "443") for entry in ASKERS}
 
-    def test_only_their_subnets_lead_out(self, templates: dict[str, Template], way: str) -> None:
+    def test_only_subnets_of_functions_that_ask_models_have_a_route_out(
+        self, templates: dict[str, Template], way: str
+    ) -> None:
         template = templates[way]
         lead_out = {subnet for subnet, found in routes(template).items() if found and "public" not in subnet}
         for entry in INSIDE:
@@ -58,12 +62,12 @@ class TestEgress:
         (group,) = template.resources("AWS::RDS::DBSubnetGroup").values()
         assert not set(map(text, group["SubnetIds"])) & lead_out
 
-    def test_nothing_from_the_internet_is_let_in(self, templates: dict[str, Template], way: str) -> None:
+    def test_no_group_accepts_connections_from_the_internet(self, templates: dict[str, Template], way: str) -> None:
         assert not [source for source, _, _ in ingress(templates[way]) if "/" in source]
         found = templates[way].resources("AWS::EC2::Subnet").values()
         assert not any(one.get("MapPublicIpOnLaunch") for one in found)
 
-    def test_endpoints_stay_in_subnets_without_a_way_out(self, templates: dict[str, Template], way: str) -> None:
+    def test_endpoints_are_in_subnets_without_a_route_out(self, templates: dict[str, Template], way: str) -> None:
         template = templates[way]
         isolated = {subnet for subnet, found in routes(template).items() if not found}
         for endpoint in template.resources("AWS::EC2::VPCEndpoint").values():
@@ -79,7 +83,7 @@ class TestEgress:
 
 class TestNat:
     @pytest.mark.parametrize("stage", [CLOSED, PROD], ids=lambda stage: stage.name)
-    def test_there_is_one_gateway_in_each_endpoint_zone(self, stage: Any, tmp_path: Path) -> None:
+    def test_nat_has_one_gateway_in_each_endpoint_zone(self, stage: Any, tmp_path: Path) -> None:
         template = synthesised(with_catalog(BOTH, tmp_path, "nat", stage), tmp_path)
         assert len(template.resources("AWS::EC2::NatGateway")) == stage.endpoint_zones
         assert len(template.resources("AWS::EC2::EIP")) == stage.endpoint_zones
@@ -88,20 +92,22 @@ class TestNat:
                 (route,) = routes(template)[subnet]
                 assert (route["DestinationCidrBlock"], "NatGatewayId" in route) == ("0.0.0.0/0", True)
 
-    def test_it_has_nothing_of_ipv6(self, templates: dict[str, Template]) -> None:
+    def test_nat_has_no_ipv6(self, templates: dict[str, Template]) -> None:
         assert "Ipv6" not in str(templates["nat"].resources("AWS::EC2::Subnet"))
         assert not templates["nat"].resources("AWS::EC2::EgressOnlyInternetGateway")
 
 
 class TestIpv6:
-    def test_it_leads_out_by_an_egress_only_gateway_and_no_other(self, templates: dict[str, Template]) -> None:
+    def test_ipv6_uses_only_an_egress_only_gateway(self, templates: dict[str, Template]) -> None:
         template = templates["ipv6"]
         kinds = {one["Type"] for one in template.body["Resources"].values()} & WAYS_OUT
         assert kinds == {"AWS::EC2::Route", "AWS::EC2::VPCCidrBlock", "AWS::EC2::EgressOnlyInternetGateway"}
         for route in template.resources("AWS::EC2::Route").values():
             assert (route["DestinationIpv6CidrBlock"], "EgressOnlyInternetGatewayId" in route) == ("::/0", True)
 
-    def test_only_those_that_ask_have_its_addresses(self, templates: dict[str, Template]) -> None:
+    def test_only_subnets_of_functions_that_ask_models_have_ipv6_addresses(
+        self, templates: dict[str, Template]
+    ) -> None:
         template = templates["ipv6"]
         dual = {
             name
@@ -133,7 +139,7 @@ def test_the_subnets_of_a_stage_keep_their_addresses_when_it_gets_egress(
         }
 
 
-def test_a_port_of_a_provider_is_opened_as_its_address_says(tmp_path: Path) -> None:
+def test_port_in_the_address_of_a_provider_is_opened(tmp_path: Path) -> None:
     template = template_of(AWAY.replace(".org/", ".org:8443/"), tmp_path, "nat")
     sent = {(target, port) for _, target, port in egress(template) if "/" in target}
     assert sent == {("0.0.0.0/0", "8443")}
@@ -145,7 +151,7 @@ def test_a_provider_on_the_internet_needs_egress(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_egress_that_no_provider_needs_is_refused(way: Egress, tmp_path: Path) -> None:
+def test_egress_without_a_provider_on_the_internet_is_refused(way: Egress, tmp_path: Path) -> None:
     stage = with_catalog(BEDROCK + alias("fast", "bedrock", PROFILE), tmp_path, way)
     with pytest.raises(ConfigurationError, match=f"stage dev needs egress 'none', not '{way}'"):
         stage_catalog.read(stage)
@@ -156,5 +162,5 @@ def test_unknown_egress_is_refused() -> None:
         replace(DEV, egress="vpn")  # type: ignore[arg-type]
 
 
-def test_every_function_outside_the_network_asks_no_model() -> None:
+def test_functions_outside_the_network_ask_no_model() -> None:
     assert [entry.name for entry in ENTRIES if entry.asks and not entry.in_network] == []

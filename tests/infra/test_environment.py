@@ -67,7 +67,7 @@ def aliases(part: type[Environment]) -> set[str]:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 class TestEnvironment:
-    def test_every_part_that_a_function_reads_can_be_read(self, template: Template, entry: Entry) -> None:
+    def test_each_settings_group_of_a_function_can_be_read(self, template: Template, entry: Entry) -> None:
         for part in READS[entry.name]:
             part.model_validate(told(template, entry))
 
@@ -87,7 +87,7 @@ class TestEnvironment:
         expected = {name.value for part in READS[entry.name] for name in EXPECTED.get(part, ())}
         assert expected <= set(told(template, entry))
 
-    def test_the_database_is_where_its_address_says(self, template: Template, entry: Entry) -> None:
+    def test_database_url_has_the_address_of_the_database(self, template: Template, entry: Entry) -> None:
         urls = [value for name, value in told(template, entry).items() if name.endswith("DATABASE_URL")]
         assert len(urls) == (0 if entry is JWKS else 1)
         for address in map(Address.parse, urls):
@@ -108,7 +108,7 @@ def test_sweeper_has_the_retention_of_the_stage(tmp_path: Path) -> None:
     assert (told_days.retention_days, told_days.implicit_session_days) == (90, 3)
 
 
-def test_every_function_that_reads_budgets_is_told_the_limits_of_its_stage(template: Template, stage: Stage) -> None:
+def test_functions_that_read_budgets_get_the_limits_of_the_stage(template: Template, stage: Stage) -> None:
     readers = [entry for entry in ENTRIES if BudgetSettings in READS[entry.name]]
     assert {entry.name for entry in readers} == {"admin", "api", "turns", "worker", "reconciler"}
     for entry in readers:
@@ -117,9 +117,7 @@ def test_every_function_that_reads_budgets_is_told_the_limits_of_its_stage(templ
         assert (found.default_cap_usd, found.platform_allowance_usd) == limits
 
 
-def test_every_function_that_runs_turns_is_told_what_one_may_cost_and_how_many_a_tenant_may_post(
-    template: Template, stage: Stage
-) -> None:
+def test_functions_that_run_turns_get_the_cost_cap_and_the_turn_limits(template: Template, stage: Stage) -> None:
     readers = [entry for entry in ENTRIES if Settings in READS[entry.name]]
     assert {entry.name for entry in readers} == {"api", "turns", "worker"}
     for entry in readers:
@@ -127,23 +125,23 @@ def test_every_function_that_runs_turns_is_told_what_one_may_cost_and_how_many_a
         assert (found.turn_max_usd, found.turns_per_minute) == (stage.turn_usd, stage.turns_per_minute)
 
 
-def test_an_http_function_is_told_the_origins_of_its_stage(template: Template, stage: Stage) -> None:
+def test_http_function_gets_the_origins_of_its_stage(template: Template, stage: Stage) -> None:
     for entry in ENTRIES:
         expected = ",".join(stage.cors_origins) if entry.serves else ""
         assert told(template, entry).get(Env.CORS_ORIGINS, "") == expected
 
 
-def test_only_the_authorizer_knows_whose_tokens_count(template: Template) -> None:
+def test_only_the_authorizer_gets_the_issuer_of_tokens(template: Template) -> None:
     of_tokens = {Env.JWT_AUDIENCE, Env.TENANT_CLAIM, Env.ROLES_CLAIM, Env.TENANT_OF_ONE}
     assert [entry for entry in ENTRIES if of_tokens & set(told(template, entry))] == [AUTHORIZER]
 
 
-def test_every_function_is_here() -> None:
+def test_table_of_the_test_has_every_function() -> None:
     assert set(READS) == {entry.name for entry in WITH_GRAPHS}
 
 
 @pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.asks], ids=lambda entry: entry.name)
-def test_who_asks_models_has_them(template: Template, entry: Entry) -> None:
+def test_functions_that_ask_models_get_the_catalog(template: Template, entry: Entry) -> None:
     settings = Settings.model_validate(told(template, entry))
     assert settings.catalog == DEPLOYED
     here = settings.model_copy(update={"catalog": str(ROOT / DEV.catalog)})

@@ -44,7 +44,7 @@ def headers(response: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("type_", ANSWERS)
-def test_an_answer_of_the_gateway(template: Template, type_: str) -> None:
+def test_answer_of_the_gateway_has_our_problem_form(template: Template, type_: str) -> None:
     status, body, expected = ANSWERS[type_]
     response = responses(template)[type_]
     assert response["StatusCode"] == status
@@ -52,13 +52,13 @@ def test_an_answer_of_the_gateway(template: Template, type_: str) -> None:
     assert expected.items() <= headers(response).items()
 
 
-def test_every_other_status_is_api_gateways(template: Template, stage: Stage) -> None:
+def test_default_responses_keep_the_status_of_api_gateway(template: Template, stage: Stage) -> None:
     defaults = {"DEFAULT_4XX", "DEFAULT_5XX"} if stage.cors_origins else set()
     assert set(responses(template)) == set(ANSWERS) | defaults
     assert all("StatusCode" not in responses(template)[name] for name in defaults)
 
 
-def test_pages_of_the_stages_origins_can_read_every_answer(template: Template, stage: Stage) -> None:
+def test_answers_of_the_gateway_allow_the_origins_of_the_stage(template: Template, stage: Stage) -> None:
     cors = {
         "Access-Control-Allow-Origin": "'*'",
         "Access-Control-Expose-Headers": f"'{','.join(CORS_RESPONSE_HEADERS)}'",
@@ -68,7 +68,7 @@ def test_pages_of_the_stages_origins_can_read_every_answer(template: Template, s
         assert found == (cors if stage.cors_origins else {})
 
 
-def test_only_dev_has_an_origin_and_it_is_this_machine(stage: Stage) -> None:
+def test_only_dev_has_an_origin_and_it_is_localhost(stage: Stage) -> None:
     assert stage.cors_origins == (("http://localhost:3000",) if stage.name == "dev" else ())
 
 
@@ -81,7 +81,7 @@ def test_a_preflight_needs_no_token_and_no_function(template: Template, stage: S
         assert bool(answer.get("ResponseParameters")) is bool(stage.cors_origins)
 
 
-def test_a_preflight_lets_each_origin_in_and_no_other(with_origins: Template) -> None:
+def test_preflight_allows_only_the_listed_origins(with_origins: Template) -> None:
     for node in tree(with_origins).all():
         (answer,) = node.methods["OPTIONS"]["Integration"]["IntegrationResponses"]
         given = {
@@ -101,12 +101,12 @@ def test_a_preflight_lets_each_origin_in_and_no_other(with_origins: Template) ->
 @pytest.mark.parametrize(
     "origin", ["*", "http://localhost:*", "https://One.example.org", "https://one.example.org/", ""]
 )
-def test_a_stage_refuses_what_is_no_origin(origin: str) -> None:
+def test_stage_refuses_an_origin_of_another_form(origin: str) -> None:
     with pytest.raises(ValueError, match="is not an origin"):
         replace(DEV, cors_origins=(origin,))
 
 
-def test_functions_are_told_every_origin(with_origins: Template) -> None:
+def test_functions_get_every_origin(with_origins: Template) -> None:
     for name in ("admin", "api", "turns"):
         told = with_origins.functions()[name]["Environment"]["Variables"]
         assert told["PANTHEON_CORS_ORIGINS"] == ",".join(ORIGINS)

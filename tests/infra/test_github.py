@@ -36,7 +36,7 @@ def github(tmp_path_factory: pytest.TempPathFactory) -> Template:
     return synthesised(tmp_path_factory.mktemp("github"))
 
 
-def test_each_role_trusts_its_environment_of_the_repository_alone(github: Template) -> None:
+def test_role_trusts_only_its_environment_of_the_repository(github: Template) -> None:
     found = {}
     for role in github.resources("AWS::IAM::Role").values():
         (statement,) = role["AssumeRolePolicyDocument"]["Statement"]

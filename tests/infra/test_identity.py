@@ -1,4 +1,4 @@
-"""Users sign in with a second factor, cannot choose a tenant, and have one in each token."""
+"""Tests that users sign in with a second factor, cannot choose a tenant, and have one in each token."""
 
 import re
 from dataclasses import replace
@@ -31,29 +31,29 @@ def told(template: Template, function: str) -> dict[str, str]:
     return {name: text(value) for name, value in variables.items()}
 
 
-def test_an_administrator_makes_users(template: Template) -> None:
+def test_users_are_created_only_by_an_administrator(template: Template) -> None:
     assert template.one("AWS::Cognito::UserPool")["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
 
 
-def test_a_second_factor_is_an_authenticators_code(template: Template) -> None:
+def test_second_factor_is_the_code_of_an_authenticator(template: Template) -> None:
     pool = template.one("AWS::Cognito::UserPool")
     assert (pool["MfaConfiguration"], pool["EnabledMfas"]) == ("ON", ["SOFTWARE_TOKEN_MFA"])
 
 
-def test_a_token_names_the_tenant_and_no_user_chooses_it(template: Template) -> None:
+def test_token_has_the_tenant_and_users_cannot_change_it(template: Template) -> None:
     client = template.one("AWS::Cognito::UserPoolClient")
     assert {"custom:tenant_id", "email"} <= set(client["ReadAttributes"])
     assert client["WriteAttributes"] == ["family_name", "given_name"]
 
 
-def test_who_is_signed_in_stays_so_for_half_a_day_and_can_be_signed_out(template: Template) -> None:
+def test_sign_in_lasts_half_a_day_and_can_be_revoked(template: Template) -> None:
     client = template.one("AWS::Cognito::UserPoolClient")
     assert client["TokenValidityUnits"] == dict.fromkeys(("AccessToken", "IdToken", "RefreshToken"), "minutes")
     assert (client["IdTokenValidity"], client["RefreshTokenValidity"]) == (60, 12 * 60)
     assert client["EnableTokenRevocation"] is True
 
 
-def test_the_console_signs_in_by_a_code_without_a_secret_and_comes_back_to_itself_alone(template: Template) -> None:
+def test_client_of_the_console_uses_a_code_without_a_secret_and_redirects_only_to_itself(template: Template) -> None:
     client = template.one("AWS::Cognito::UserPoolClient")
     page = text(template.body["Outputs"]["Console"]["Value"])
     assert page == f"{text(template.body['Outputs']['Url']['Value'])}/console/"
@@ -67,13 +67,13 @@ def test_the_console_signs_in_by_a_code_without_a_secret_and_comes_back_to_itsel
     assert "ALLOW_ADMIN_USER_PASSWORD_AUTH" in client["ExplicitAuthFlows"], "the two commands of a sign-in need it"
 
 
-def test_the_console_asks_for_the_one_scope_with_which_a_token_names_the_tenant(template: Template) -> None:
+def test_client_of_the_console_asks_for_the_scope_that_gives_the_tenant(template: Template) -> None:
     """With a second scope, Cognito's ID token has only the claims of these scopes."""
     assert template.one("AWS::Cognito::UserPoolClient")["AllowedOAuthScopes"] == ["openid"]
     assert told(template, "api")["PANTHEON_CONSOLE_SCOPE"] == "openid"
 
 
-def test_the_login_has_a_name_of_the_stage_and_the_account(template: Template, stage: Stage) -> None:
+def test_domain_of_the_login_has_the_stage_and_the_account(template: Template, stage: Stage) -> None:
     (domain, login), *others = template.resources("AWS::Cognito::UserPoolDomain").items()
     assert others == []
     assert text(login["Domain"]) == f"pantheon-{stage.name}-<AWS::AccountId>"
@@ -105,7 +105,7 @@ def test_client_of_the_pool_makes_no_cycle(template: Template) -> None:
     assert {resources[name]["Type"] for name in seen} == {"AWS::Cognito::UserPool", "AWS::ApiGateway::RestApi"}
 
 
-def test_the_console_knows_an_issuer_of_ones_own_by_its_client(own_issuer: Template) -> None:
+def test_console_gets_the_client_of_another_issuer(own_issuer: Template) -> None:
     api = told(own_issuer, "api")
     named = {name: value for name, value in api.items() if name.startswith("PANTHEON_CONSOLE_")}
     assert named == {
@@ -116,7 +116,7 @@ def test_the_console_knows_an_issuer_of_ones_own_by_its_client(own_issuer: Templ
 
 
 @pytest.mark.parametrize("audience", [None, "other"])
-def test_a_client_whose_tokens_would_be_refused_is_refused(audience: str | None) -> None:
+def test_stage_refuses_a_client_whose_tokens_would_be_refused(audience: str | None) -> None:
     issuer = None if audience is None else "https://issuer.example.org"
     with pytest.raises(ValueError, match="audience"):
         replace(DEV, issuer=issuer, audience=audience, console_client=ConsoleClient("council"))
@@ -128,7 +128,7 @@ def test_roles_are_groups(template: Template, stage: Stage) -> None:
     assert stage.operator_role == "pantheon:operator"
 
 
-def test_the_output_has_the_two_commands_of_a_sign_in(template: Template) -> None:
+def test_output_has_the_two_commands_of_a_sign_in(template: Template) -> None:
     how = text(template.body["Outputs"]["Token"]["Value"])
     first, second = how.removeprefix("1. ").split(" 2. ")
     assert first.startswith("aws cognito-idp admin-initiate-auth ")
@@ -138,7 +138,7 @@ def test_the_output_has_the_two_commands_of_a_sign_in(template: Template) -> Non
     assert second.endswith("--query AuthenticationResult.IdToken --output text")
 
 
-def test_the_authorizer_is_told_the_pools_claims(template: Template, stage: Stage) -> None:
+def test_authorizer_gets_the_claims_of_the_pool(template: Template, stage: Stage) -> None:
     authorizer = told(template, "authorizer")
     assert authorizer["PANTHEON_TENANT_CLAIM"] == "custom:tenant_id"
     assert authorizer["PANTHEON_ROLES_CLAIM"] == "cognito:groups"
@@ -147,7 +147,7 @@ def test_the_authorizer_is_told_the_pools_claims(template: Template, stage: Stag
     assert authorizer["PANTHEON_JWT_ISSUER"] == told(template, "jwks")["PANTHEON_JWT_ISSUER"]
 
 
-def test_an_issuer_of_ones_own_has_its_claims_and_no_pool(own_issuer: Template) -> None:
+def test_stage_with_another_issuer_has_its_claims_and_no_pool(own_issuer: Template) -> None:
     authorizer = told(own_issuer, "authorizer")
     assert authorizer["PANTHEON_JWT_ISSUER"] == "https://issuer.example.org"
     assert authorizer["PANTHEON_JWT_AUDIENCE"] == "council"
@@ -158,7 +158,7 @@ def test_an_issuer_of_ones_own_has_its_claims_and_no_pool(own_issuer: Template) 
     assert own_issuer.resources("AWS::Cognito::UserPool") == {}
 
 
-def test_the_document_of_keys_is_kept_private(template: Template, stage: Stage) -> None:
+def test_document_of_keys_is_private(template: Template, stage: Stage) -> None:
     (bucket,) = template.all("AWS::S3::Bucket").values()
     assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
@@ -175,7 +175,7 @@ def test_the_document_of_keys_is_kept_private(template: Template, stage: Stage) 
         assert set(one["Action"]) == {"s3:PutBucketPolicy", "s3:GetBucket*", "s3:List*", "s3:DeleteObject*"}
 
 
-def test_the_two_functions_that_know_the_document_name_the_same_one(template: Template) -> None:
+def test_both_functions_that_use_the_document_of_keys_name_the_same_one(template: Template) -> None:
     (bucket,) = template.resources("AWS::S3::Bucket")
     urls = {name: told(template, name).get("PANTHEON_JWKS_URL") for name in template.functions()}
     assert {name for name, url in urls.items() if url} == {"authorizer", "jwks"}

@@ -94,16 +94,18 @@ def needed(template: Template, entry: Entry) -> set[tuple[str, str]]:
 
 class TestGroups:
     @pytest.mark.parametrize("entry", INSIDE, ids=lambda entry: entry.name)
-    def test_a_function_reaches_what_its_entry_needs_and_nothing_else(self, template: Template, entry: Entry) -> None:
+    def test_group_of_a_function_allows_only_the_destinations_of_its_entry(
+        self, template: Template, entry: Entry
+    ) -> None:
         group = group_of(template, entry)
         assert {(target, port) for source, target, port in egress(template) if source == group} == needed(
             template, entry
         )
 
-    def test_each_function_has_a_group_of_its_own(self, template: Template) -> None:
+    def test_function_has_its_own_security_group(self, template: Template) -> None:
         assert len({group_of(template, entry) for entry in INSIDE}) == len(INSIDE)
 
-    def test_a_group_lets_in_exactly_those_that_need_it(self, template: Template) -> None:
+    def test_group_accepts_exactly_the_functions_that_need_it(self, template: Template) -> None:
         functions = {
             (group_of(template, entry), target, port)
             for entry in INSIDE
@@ -113,7 +115,7 @@ class TestGroups:
         inside = {(s, t, p) for s, t, p in ingress(template) if s != entrance(template)}
         assert inside == functions
 
-    def test_the_proxy_alone_reaches_the_database_beside_the_migration(self, template: Template, stage: Stage) -> None:
+    def test_only_the_proxy_and_the_migration_reach_the_database(self, template: Template, stage: Stage) -> None:
         if not stage.proxy:
             return
         sources = {source for source, target, _ in ingress(template) if target == database_group(template)}
@@ -125,13 +127,13 @@ class TestGroups:
         sent = {target for _, target, _ in egress(template) if not target.startswith("<")}
         assert sent == {S3} | (set() if stage.endpoints == ALL_REACHED else {EVERYWHERE})
 
-    def test_the_group_of_the_release_before_lets_in_nothing(self, template: Template) -> None:
+    def test_group_of_the_release_before_accepts_no_connections(self, template: Template) -> None:
         """Endpoints keep the group, because functions of the release before serve until traffic has moved."""
         (before,) = {text(one["SecurityGroupIds"][1]) for name, one in endpoints(template).items() if name in SERVICES}
         assert before == "<NetworkEndpointsF8B8492F.GroupId>"
         assert not [way for way in ingress(template) | egress(template) if before in way]
 
-    def test_no_function_is_called_before_its_ways_are_open(self, template: Template) -> None:
+    def test_functions_are_invoked_after_their_network_rules_exist(self, template: Template) -> None:
         """The trigger of the migration runs before all aliases."""
         rules = {
             *template.resources("AWS::EC2::SecurityGroupEgress"),
@@ -148,7 +150,7 @@ def allowed(endpoint: Properties) -> list[dict[str, Any]]:
 
 
 class TestEndpointPolicies:
-    def test_each_endpoint_serves_this_account_alone(self, template: Template) -> None:
+    def test_endpoint_serves_only_this_account(self, template: Template) -> None:
         for name, endpoint in endpoints(template).items():
             for one in allowed(endpoint):
                 found = {key: text(value) for key, value in one["Condition"]["StringEquals"].items()}
@@ -159,7 +161,7 @@ class TestEndpointPolicies:
                 assert found == expected
                 assert one["Effect"] == "Allow"
 
-    def test_it_lets_through_what_functions_are_granted_and_nothing_else(self, template: Template) -> None:
+    def test_endpoint_allows_only_the_rights_of_functions(self, template: Template) -> None:
         prefixes = {
             "bedrock-runtime": "bedrock:",
             "sqs": "sqs:Send",
@@ -185,13 +187,13 @@ class TestEndpointPolicies:
             assert through == granted
             assert granted
 
-    def test_no_statement_is_for_every_action_or_resource(self, template: Template) -> None:
+    def test_endpoint_policy_has_no_statement_for_every_action_or_resource(self, template: Template) -> None:
         for endpoint in endpoints(template).values():
             for one in allowed(endpoint):
                 assert all("*" not in action for action in listed(one["Action"]))
                 assert "*" not in listed(one["Resource"])
 
-    def test_every_interface_has_one(self, template: Template, stage: Stage) -> None:
+    def test_interface_endpoint_has_a_policy(self, template: Template, stage: Stage) -> None:
         assert set(endpoints(template)) == {*stage.endpoints, "s3"}
         assert set(SERVICES.values()) == set(INTERFACES)
 
@@ -207,7 +209,7 @@ def strings(value: Any) -> list[str]:
 
 
 class TestEnvironments:
-    def test_no_value_of_any_function_is_a_secret_or_resolves_to_one(
+    def test_environment_of_a_function_holds_no_secret(
         self, template: Template, account: Template, stage: Stage
     ) -> None:
         functions = [f for t in (template, account) for f in t.resources("AWS::Lambda::Function").values()]
@@ -219,7 +221,7 @@ class TestEnvironments:
             # A user with a password in a URL.
             assert not [one for one in found if re.search(r"//[^/@\s]*:[^/@\s]*@", one)]
 
-    def test_the_owners_secret_is_named_and_never_read_by_the_template(self, template: Template) -> None:
+    def test_template_names_the_owners_secret_without_reading_it(self, template: Template) -> None:
         holders = {
             (function, name)
             for function, properties in template.functions().items()
@@ -229,12 +231,12 @@ class TestEnvironments:
         assert holders == {(MIGRATE.name, Env.OWNER_SECRET_ARN)}
         assert "{{resolve:" not in str(template.body)
 
-    def test_no_stage_has_the_key_of_another_provider(self, template: Template) -> None:
+    def test_stage_does_not_have_the_key_of_another_provider(self, template: Template) -> None:
         told = {name for function in template.functions().values() for name in function["Environment"]["Variables"]}
         assert Env.LLM_API_KEY not in told
         assert Env.LLM_BASE_URL not in told
 
 
-def test_a_region_whose_list_of_addresses_is_unknown_is_refused() -> None:
+def test_region_without_a_known_prefix_list_is_refused() -> None:
     with pytest.raises(ValueError, match="describe-managed-prefix-lists"):
         s3_addresses("mars-north-1")

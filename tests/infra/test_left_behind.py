@@ -46,19 +46,19 @@ def test_snapshot_stays_only_with_the_key_that_reads_it(template: Template, stag
     assert database["Properties"]["DeleteAutomatedBackups"] is not stage.protected
 
 
-def test_log_that_stays_can_be_read(template: Template) -> None:
+def test_key_of_a_log_that_stays_also_stays(template: Template) -> None:
     keys = {f"<{id_}.Arn>": one["DeletionPolicy"] for id_, one in template.all("AWS::KMS::Key").items()}
     for group in template.all("AWS::Logs::LogGroup").values():
         assert group["DeletionPolicy"] == keys[text(group["Properties"]["KmsKeyId"])]
 
 
-def test_alarms_key_goes_with_its_stage(template: Template) -> None:
+def test_key_of_the_alarms_is_deleted_with_its_stage(template: Template) -> None:
     """CloudFormation deletes its topics, too, and it encrypts nothing else."""
     (key,) = [one for id_, one in template.all("AWS::KMS::Key").items() if id_.startswith("NotificationsKey")]
     assert (key["DeletionPolicy"], key["Properties"]["PendingWindowInDays"]) == ("Delete", 30)
 
 
-def test_bucket_that_goes_is_emptied_after_the_clock_stopped(template: Template, stage: Stage) -> None:
+def test_deleted_bucket_is_emptied_after_the_schedules_stop(template: Template, stage: Stage) -> None:
     emptying = template.all("Custom::S3AutoDeleteObjects")
     assert len(emptying) == (0 if stage.protected else 1)
     for id_ in emptying:

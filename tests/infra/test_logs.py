@@ -4,14 +4,14 @@ from infra_cdk.stages import Stage
 from tests.support.templates.template import Template, text
 
 
-def test_every_group_has_an_end(template: Template, account: Template, stage: Stage) -> None:
+def test_log_group_has_a_retention(template: Template, account: Template, stage: Stage) -> None:
     for found, days in ((template, stage.log_days), (account, 90)):
         groups = found.resources("AWS::Logs::LogGroup")
         assert groups
         assert {id_: group.get("RetentionInDays") for id_, group in groups.items()} == dict.fromkeys(groups, days)
 
 
-def test_every_function_has_a_group_of_its_own(template: Template, account: Template) -> None:
+def test_function_has_its_own_log_group(template: Template, account: Template) -> None:
     """Lambda's own group would be kept forever. The CDK's functions need one, too."""
     for found in (template, account):
         functions = found.resources("AWS::Lambda::Function").values()

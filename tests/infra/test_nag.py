@@ -52,7 +52,7 @@ def test_every_reason_has_a_finding(findings: set[tuple[str, str]], reason: Reas
     assert len(reason.why) > 20
 
 
-def test_every_finding_has_one_reason(findings: set[tuple[str, str]]) -> None:
+def test_finding_has_exactly_one_reason(findings: set[tuple[str, str]]) -> None:
     given = {finding: [r for r in nag.REASONS if _names(r, finding)] for finding in findings}
     assert {finding: len(reasons) for finding, reasons in given.items() if len(reasons) != 1} == {}
 

@@ -33,7 +33,7 @@ def calls(template: Template) -> dict[tuple[str, str], str]:
     return found
 
 
-def test_the_database_and_the_clock_of_what_needs_it_stop_and_start(night: Template) -> None:
+def test_database_and_its_schedules_stop_and_start(night: Template) -> None:
     (sweeper,) = [id_ for id_ in night.all("AWS::Events::Rule") if id_.startswith("SchedulesSweeper")]
     (reconciler,) = [id_ for id_ in night.all("AWS::Events::Rule") if id_.startswith("SchedulesReconciler")]
     stop, start = "cron(0 20 ? * MON-FRI *)", "cron(30 7 ? * MON-FRI *)"
@@ -47,13 +47,13 @@ def test_the_database_and_the_clock_of_what_needs_it_stop_and_start(night: Templ
     }
 
 
-def test_each_function_of_the_clock_that_needs_the_database_pauses(night: Template) -> None:
+def test_scheduled_function_that_needs_the_database_pauses(night: Template) -> None:
     paused = {name for call, name in calls(night) if call == "eventbridge:disableRule"}
     needing = {entry.title for entry in ENTRIES if entry.schedule and entry.role}
     assert {name.strip("<>").removeprefix("Schedules")[: -len("12345678")] for name in paused} == needing
 
 
-def test_the_schedules_may_do_that_and_nothing_else(night: Template) -> None:
+def test_role_of_the_night_schedules_has_only_their_rights(night: Template) -> None:
     (rights,) = [
         one for id_, one in night.resources("AWS::IAM::Policy").items() if id_.startswith("NightsRoleDefaultPolicy")
     ]
@@ -69,7 +69,7 @@ def test_the_schedules_may_do_that_and_nothing_else(night: Template) -> None:
     assert not [resource for _, resource in granted if "*" in resource]
 
 
-def test_every_alarm_that_tells_somebody_is_mute_until_all_runs_again(night: Template) -> None:
+def test_notifying_alarm_is_muted_until_every_part_runs_again(night: Template) -> None:
     kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
     telling = {f"<{id_}>" for kind in kinds for id_, one in night.resources(kind).items() if one.get("AlarmActions")}
     rules = list(night.resources("AWS::CloudWatch::AlarmMuteRule").values())
@@ -85,18 +85,18 @@ def test_every_alarm_that_tells_somebody_is_mute_until_all_runs_again(night: Tem
     assert telling
 
 
-def test_weekends_are_days_when_the_stage_says_so(tmp_path: Path) -> None:
+def test_database_runs_on_weekends_when_the_stage_says_so(tmp_path: Path) -> None:
     template = synthesised(replace(DEV, awake=replace(WORKING, weekends=True)), tmp_path)
     assert set(calls(template).values()) == {"cron(0 20 * * ? *)", "cron(30 7 * * ? *)"}
     (rule,) = template.resources("AWS::CloudWatch::AlarmMuteRule").values()
     assert rule["Rule"]["Schedule"]["Expression"] == "cron(0 20 * * *)"
 
 
-def test_a_stage_that_never_sleeps_has_no_schedule(template: Template) -> None:
+def test_stage_without_nights_has_no_night_schedule(template: Template) -> None:
     assert not template.resources("AWS::Scheduler::Schedule")
     assert not template.resources("AWS::CloudWatch::AlarmMuteRule")
 
 
-def test_the_share_of_a_week_is_what_the_database_costs() -> None:
+def test_share_of_the_week_counts_the_running_hours_of_the_database() -> None:
     assert WORKING.share == pytest.approx(12.5 * 5 / 168)
     assert replace(WORKING, weekends=True).share == pytest.approx(12.5 / 24)

@@ -87,7 +87,7 @@ class TestModels:
         ]
         assert [asked for asked in refused if both_allow(template, TURNS, "bedrock-runtime", asked)] == []
 
-    def test_application_profile_is_allowed_and_leads_to_models_through_itself_alone(self, tmp_path: Path) -> None:
+    def test_application_profile_is_allowed_and_gives_its_models_only_through_itself(self, tmp_path: Path) -> None:
         template = template_of(BEDROCK + alias("fast", "bedrock", APPLICATION), tmp_path)
         here = {"aws:PrincipalAccount": ACCOUNT, "aws:RequestedRegion": DEV.region}
         profile = Asked(STREAM, APPLICATION.replace("arn:aws:", f"arn:{PARTITION}:"), here)

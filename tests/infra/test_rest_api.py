@@ -9,7 +9,7 @@ import pytest
 
 from infra_cdk.entries import ENTRIES, INTEGRATION_SECONDS, STREAM_SECONDS
 from infra_cdk.stages import Stage
-from shared.names import API_PREFIX, API_STAGE, COMPRESSED_FROM, CONSOLE_FILES, ROUTES
+from shared.names import API_PREFIX, API_STAGE, COMPRESSED_FROM, CONSOLE_FILES, DOCS_FILES, ROUTES
 from tests.support.templates.rest_api import Found, answered, expected, function_of, tree
 from tests.support.templates.template import Properties, Template, text
 
@@ -25,7 +25,7 @@ def paths() -> set[str]:
     return {"/" + "/".join(parts) for parts in above} | {f"{API_PREFIX}/{'/'.join(parts)}" for parts in below if parts}
 
 
-def test_every_request_reaches_what_the_table_says(template: Template) -> None:
+def test_request_reaches_the_target_of_the_table(template: Template) -> None:
     root = tree(template)
     wrong = [
         (method, path)
@@ -59,15 +59,18 @@ def test_every_request_reaches_what_the_table_says(template: Template) -> None:
         ("GET", "/console/assets/index-a1b2.js", Found("api", is_open=True)),
         ("HEAD", "/console/config.json", Found("api", is_open=True)),
         ("POST", "/console/", None),
+        ("GET", "/docs", Found("api", is_open=True)),
+        ("HEAD", "/docs/assets/redoc-a1b2.js", Found("api", is_open=True)),
+        ("POST", "/docs/", None),
         ("GET", "/api/v1", None),
         ("GET", "/other", None),
     ],
 )
-def test_a_request_reaches_its_function(template: Template, method: str, path: str, found: Found | None) -> None:
+def test_request_reaches_its_function(template: Template, method: str, path: str, found: Found | None) -> None:
     assert answered(tree(template), method, path) == expected(method, path) == found
 
 
-def test_every_operation_of_the_document_reaches_a_function(template: Template) -> None:
+def test_operation_of_the_document_reaches_a_function(template: Template) -> None:
     root = tree(template)
     document = json.loads((Path(__file__).parents[2] / "functions" / "api" / "openapi.json").read_text())
     for path, operations in document["paths"].items():
@@ -75,7 +78,7 @@ def test_every_operation_of_the_document_reaches_a_function(template: Template) 
             assert answered(root, method.upper(), re.sub(r"{\w+}", "1", path)), f"{method} {path}"
 
 
-def test_every_method_but_the_open_ones_asks_the_authorizer(template: Template) -> None:
+def test_method_asks_the_authorizer_unless_it_is_open(template: Template) -> None:
     (authorizer,) = template.resources("AWS::ApiGateway::Authorizer")
     open_ones = set()
     for node in tree(template).all():
@@ -90,7 +93,7 @@ def test_every_method_but_the_open_ones_asks_the_authorizer(template: Template) 
     assert open_ones - preflights == {(route.method, route.path) for route in ROUTES if route.is_open}
 
 
-def test_the_authorizer_is_asked_once_a_minute_for_each_header(template: Template) -> None:
+def test_authorizer_is_asked_once_a_minute_for_each_header(template: Template) -> None:
     authorizer = template.one("AWS::ApiGateway::Authorizer")
     assert (authorizer["Type"], authorizer["AuthorizerResultTtlInSeconds"]) == ("REQUEST", 60)
     assert authorizer["IdentitySource"] == "method.request.header.Authorization"
@@ -141,7 +144,7 @@ def _transfer(integration: Properties) -> tuple[str, int, str]:
     return mode, integration["TimeoutInMillis"], text(integration["Uri"]).rpartition("/")[2]
 
 
-def test_a_function_ends_before_the_gateway_gives_it_up() -> None:
+def test_timeout_of_a_function_is_below_the_gateways() -> None:
     for entry in ENTRIES:
         if entry.serves:
             assert entry.seconds < (STREAM_SECONDS if entry.streams else INTEGRATION_SECONDS)
@@ -154,7 +157,7 @@ def test_a_function_that_streams_has_streamed_routes_and_no_others() -> None:
         assert modes == ({entry.streams} if entry.serves else set())
 
 
-def test_the_functions_behind_methods_are_those_of_the_table(template: Template) -> None:
+def test_functions_behind_methods_match_the_table(template: Template) -> None:
     behind = {function_of(m) for node in tree(template).all() for name, m in node.methods.items() if name != "OPTIONS"}
     assert behind == {route.function for route in ROUTES}
 
@@ -176,12 +179,12 @@ def test_routes_that_run_turns_and_open_ones_have_throttles_of_their_own(templat
     files = (4 * stage.open_rate, 4 * stage.open_burst)
     own = {
         (_written(route.path), route.method): files
-        if route.path == CONSOLE_FILES
+        if route.path in (CONSOLE_FILES, DOCS_FILES)
         else bounds[route.is_streamed, route.is_open]
         for route in ROUTES
         if route.is_streamed or route.is_open
     }
-    assert len(own) == 12
+    assert len(own) == 16
     assert made == {("/*", "*"): (stage.throttle_rate, stage.throttle_burst), **own}
     assert max(stage.open_rate, stage.turn_rate) < stage.throttle_rate
     # Each process that answers `/health` keeps a connection.

@@ -68,17 +68,17 @@ def of(template: Template, entry: Entry) -> list[Statement]:
     return [one for one in template.statements() if one.owner == f"{entry.title}Role" and one.effect == "Allow"]
 
 
-def test_nothing_is_granted_on_everything_without_a_reason(template: Template, stage: Stage) -> None:
+def test_right_on_every_resource_has_a_reason(template: Template, stage: Stage) -> None:
     allowed = {(owner, actions, resource.format(region=stage.region)) for owner, actions, resource in REASONS}
     assert starred(template) == allowed
 
 
-def test_the_account_has_one_right_on_everything(account: Template) -> None:
+def test_account_stack_has_one_right_on_every_resource(account: Template) -> None:
     assert starred(account) == set(ACCOUNT_REASONS)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_a_function_may_do_what_its_entry_says_and_nothing_else(template: Template, entry: Entry) -> None:
+def test_role_of_a_function_has_exactly_the_rights_of_its_entry(template: Template, entry: Entry) -> None:
     expected = LOGGING | ({"rds-db:connect"} if entry.role else set())
     expected |= {"secretsmanager:GetSecretValue"} if entry is MIGRATE else set()
     for trait, actions in NEEDS.items():
@@ -90,13 +90,13 @@ def test_a_function_may_do_what_its_entry_says_and_nothing_else(template: Templa
     assert {action for one in of(template, entry) for action in one.actions} == expected
 
 
-def test_a_functions_code_is_denied_what_lambda_needs_for_its_interface(template: Template) -> None:
+def test_code_of_a_function_is_denied_the_network_rights_of_lambda(template: Template) -> None:
     denied = [one for one in template.statements() if one.effect == "Deny"]
     assert {one.owner for one in denied} == {f"{entry.title}Role" for entry in ENTRIES if entry.in_network}
     assert all(set(one.actions) == set(INTERFACE_ACTIONS) and one.conditions for one in denied)
 
 
-def test_a_function_connects_as_its_own_role_alone(template: Template, stage: Stage) -> None:
+def test_function_connects_only_as_its_own_database_role(template: Template, stage: Stage) -> None:
     for entry in ENTRIES:
         connects = [one for one in of(template, entry) if "rds-db:connect" in one.actions]
         assert [resource.rpartition("/")[2] for one in connects for resource in one.resources] == (
@@ -106,7 +106,7 @@ def test_a_function_connects_as_its_own_role_alone(template: Template, stage: St
         assert all(named in resource for one in connects for resource in one.resources)
 
 
-def test_two_functions_alone_reach_the_issuers_keys_and_no_other_object(template: Template) -> None:
+def test_only_two_functions_reach_the_issuers_keys_and_no_other_object(template: Template) -> None:
     (bucket,) = template.resources("AWS::S3::Bucket")
     granted = {
         (one.owner, action, resource)
@@ -122,7 +122,7 @@ def test_two_functions_alone_reach_the_issuers_keys_and_no_other_object(template
     }
 
 
-def test_what_reaches_the_internet_has_no_right_on_the_database(template: Template) -> None:
+def test_function_that_reaches_the_internet_has_no_right_on_the_database(template: Template) -> None:
     granted = [one for one in of(template, JWKS) if not set(one.actions) <= LOGGING]
     assert [one.actions for one in granted] == [("s3:PutObject",)]
     assert not any("DATABASE" in name for name in template.functions()[JWKS.name]["Environment"]["Variables"])
@@ -149,13 +149,13 @@ def test_models_are_named_one_by_one(template: Template, stage: Stage) -> None:
             assert "bedrock:InferenceProfileArn" in one.conditions["StringEquals"]
 
 
-def test_only_the_migration_reads_the_owners_secret_and_nobody_any_other(template: Template) -> None:
+def test_only_the_migration_reads_a_secret_and_it_is_the_owners(template: Template) -> None:
     reads = [one for one in template.statements() if any("secretsmanager" in action for action in one.actions)]
     assert [(one.owner, len(one.resources)) for one in reads] == [("MigrateRole", 1)]
     assert "MasterUserSecret.SecretArn" in reads[0].resources[0]
 
 
-def test_no_policy_of_a_resource_is_for_everybody(template: Template, account: Template) -> None:
+def test_resource_policy_has_no_public_principal(template: Template, account: Template) -> None:
     for kind in ("AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"):
         for policy in [*template.resources(kind).values(), *account.resources(kind).values()]:
             for one in policy["PolicyDocument"]["Statement"]:

@@ -33,17 +33,17 @@ def test_every_stage_has_the_same_commands() -> None:
     assert {name: set(uses) for name, uses in CONFIG.items()} == {name: set(OPTIONS) for name in STAGES}
 
 
-def test_every_option_is_one_that_sam_knows(stage: Stage) -> None:
+def test_file_has_only_options_that_sam_knows(stage: Stage) -> None:
     assert {command: set(parameters(stage, command)) for command in OPTIONS} == OPTIONS
 
 
-def test_it_names_the_stack_its_region_and_its_template(stage: Stage) -> None:
+def test_file_names_the_stack_its_region_and_its_template(stage: Stage) -> None:
     assert parameters(stage, "global") == {"stack_name": f"pantheon-{stage.name}", "region": stage.region}
     for command in ("validate", "local_invoke"):
         assert parameters(stage, command)["template_file"] == f"cdk.out/pantheon-{stage.name}.template.json"
 
 
-def test_the_logs_are_those_of_all_functions(stage: Stage, template: Template) -> None:
+def test_file_names_the_logs_of_all_functions(stage: Stage, template: Template) -> None:
     groups = {
         text(group["LogGroupName"])
         for group in template.resources("AWS::Logs::LogGroup").values()
@@ -52,7 +52,7 @@ def test_the_logs_are_those_of_all_functions(stage: Stage, template: Template) -
     assert set(parameters(stage, "logs")["cw_log_group"]) == groups
 
 
-def test_the_event_is_there(stage: Stage) -> None:
+def test_event_of_a_local_invocation_exists(stage: Stage) -> None:
     json.loads((ROOT / parameters(stage, "local_invoke")["event"]).read_text())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from infra_cdk import console_packages, licences, notice, sbom
+from infra_cdk import console_packages, licences, notice, reference_page, sbom
 from infra_cdk.licences import UnknownLicence, conditions
 from infra_cdk.sbom import StaleBundle
 
@@ -76,7 +76,9 @@ def test_the_committed_sbom_has_the_locked_packages_with_their_hashes() -> None:
         for part in COMMITTED["components"]
     }
     console = {(package.name, package.version, (package.sha512,)) for package in console_packages.packages()}
-    assert found == set(sbom._locked()) | console
+    redoc = reference_page.component()
+    page = {(redoc["name"], redoc["version"], (redoc["hashes"][0]["content"],))}
+    assert found == set(sbom._locked()) | console | page
 
 
 def test_a_package_of_the_console_is_refused_without_the_text_of_its_licence() -> None:
@@ -115,7 +117,7 @@ def test_the_committed_sbom_has_no_address_and_no_time() -> None:
         ("", None),
     ],
 )
-def test_conditions_tells_which_licences_may_go_to_lambda(expression: str, met: set[str] | None) -> None:
+def test_conditions_accepts_only_licences_that_may_go_to_lambda(expression: str, met: set[str] | None) -> None:
     assert conditions(expression) == met
 
 
@@ -160,7 +162,7 @@ def test_document_reads_a_library_licence_in_each_form_of_cyclonedx(
 
 
 @pytest.mark.parametrize("stated", [[], [{"license": {"name": "As you like"}}]])
-def test_document_refuses_a_library_that_does_not_say_its_licence(bundle: Path, stated: list[Any]) -> None:
+def test_document_refuses_a_library_without_a_licence(bundle: Path, stated: list[Any]) -> None:
     parts = {"components": [{"name": "crate", "version": "4.0", "licenses": stated}]}
     put(bundle / "dependencies/python/driver-2.0.dist-info/sboms/rust.json", json.dumps(parts))
     with pytest.raises(UnknownLicence, match="crate: the wheel does not say its licence"):
@@ -180,23 +182,23 @@ def test_document_refuses_a_package_without_the_text_of_its_licence(bundle: Path
 
 
 @pytest.mark.parametrize("line", ["License: as you like", "Classifier: License :: Other"])
-def test_document_refuses_a_package_whose_licence_is_no_spdx_expression(bundle: Path, line: str) -> None:
+def test_document_refuses_a_package_without_a_valid_spdx_expression(bundle: Path, line: str) -> None:
     package(bundle / "dependencies/python", "driver", "2.0", line)
     with pytest.raises(UnknownLicence, match="driver: no SPDX expression"):
         sbom.document(bundle)
 
 
-def test_document_refuses_a_library_that_nobody_has_looked_at(bundle: Path) -> None:
+def test_document_refuses_a_library_that_is_not_reviewed(bundle: Path) -> None:
     put(bundle / "dependencies/python/driver.libs/libnew-0.so.1")
     with pytest.raises(UnknownLicence, match=r"libnew-0\.so\.1"):
         sbom.document(bundle)
 
 
-def test_every_known_library_is_under_a_known_licence() -> None:
+def test_known_library_has_a_known_licence() -> None:
     assert [library.name for library in licences.NATIVE if conditions(library.licence) is None] == []
 
 
-def test_check_fails_until_what_differs_is_written(
+def test_check_fails_until_the_differences_are_written(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(*options: str) -> int:

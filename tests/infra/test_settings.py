@@ -1,4 +1,4 @@
-"""Every variable of the functions can be set for a stage, and reaches exactly the functions that read it."""
+"""Tests that each variable of the functions can be set for a stage, and reaches exactly its readers."""
 
 import ast
 import re
@@ -90,7 +90,7 @@ def readers(name: str) -> set[str]:
     return {function for function, parts in READS.items() if any(name in part.model_fields for part in parts)}
 
 
-def test_every_setting_of_every_function_belongs_to_one_group() -> None:
+def test_setting_of_a_function_belongs_to_one_group() -> None:
     known = {name for parts in READS.values() for part in parts for name in part.model_fields}
     assert sorted(known) == sorted([*SETTABLE, *FIELDS, *(MADE & known), *(LOCAL & known)])
     assert known >= MADE | LOCAL
@@ -132,14 +132,14 @@ def test_a_field_reaches_exactly_the_functions_that_read_it(told: dict[str, dict
     assert found == dict.fromkeys(readers(name), shown)
 
 
-def test_every_function_with_metrics_is_told_which_to_emit(assembly: Any) -> None:
+def test_functions_with_metrics_get_the_list_to_emit(assembly: Any) -> None:
     functions = assembly.templates["dev"].functions()
     found = {name: one["Environment"]["Variables"].get(Env.METRICS) for name, one in functions.items()}
     assert found == {name: None if name == "migrate" else "alarms" for name in functions}
 
 
 class TestTurnSeconds:
-    def test_the_functions_time_follows(self, tmp_path: Path) -> None:
+    def test_timeout_of_the_function_follows_the_turn_seconds(self, tmp_path: Path) -> None:
         template = synthesised(replace(DEV, settings={"turn_seconds": 400}), tmp_path)
         assert template.functions()["turns"]["Timeout"] == 460
         assert template.functions()["worker"]["Timeout"] == 900
@@ -171,7 +171,7 @@ ACCESSORS = {
 }
 
 
-def test_every_reader_of_settings_is_known_here() -> None:
+def test_table_of_the_test_has_each_reader_of_settings() -> None:
     named = {**vars(settings), **vars(console_settings)}
     read = {name for name, found in named.items() if name.endswith("settings") and callable(found)}
     assert read == set(ACCESSORS)

@@ -72,7 +72,7 @@ def told(template: Template, name: str) -> Mapping[str, str]:
 
 
 class TestFile:
-    def test_the_functions_that_read_it_get_it_in_a_layer(self, tmp_path: Path) -> None:
+    def test_catalog_is_in_a_layer_of_the_functions_that_read_it(self, tmp_path: Path) -> None:
         template = template_of(BOTH, tmp_path, "nat")
         ((layer, body),) = [
             (id_, one) for id_, one in template.all("AWS::Lambda::LayerVersion").items() if id_.startswith("Catalog")
@@ -86,7 +86,7 @@ class TestFile:
         } == readers
         assert {name for name in template.functions() if Env.CATALOG in told(template, name)} == readers
 
-    def test_a_catalog_that_changes_makes_new_versions_of_its_readers(self, tmp_path: Path) -> None:
+    def test_changed_catalog_makes_new_versions_of_its_readers(self, tmp_path: Path) -> None:
         def versions(folder: Path, comment: str) -> set[str]:
             folder.mkdir()
             return set(template_of(SCRIPTED + comment, folder).resources("AWS::Lambda::Version"))
@@ -110,7 +110,7 @@ class TestBedrock:
         assert let_through(both, "bedrock-runtime") == expected
 
     @pytest.mark.parametrize("name", ["away", "scripted"])
-    def test_a_stage_without_it_has_no_endpoint_no_right_and_no_log(
+    def test_stage_without_bedrock_has_no_endpoint_right_or_log(
         self, name: str, away: Template, tmp_path: Path
     ) -> None:
         template = away if name == "away" else template_of(SCRIPTED, tmp_path)
@@ -158,7 +158,9 @@ class TestBedrock:
             ),
         ],
     )
-    def test_each_kind_of_id_takes_its_resources(self, model_id: str, resources: list[str], tmp_path: Path) -> None:
+    def test_right_on_a_model_has_the_resources_of_its_kind_of_id(
+        self, model_id: str, resources: list[str], tmp_path: Path
+    ) -> None:
         template = template_of(BEDROCK + alias("fast", "bedrock", model_id), tmp_path)
         assert granted(template, INVOKE) == {(owner, resource) for owner in ASKERS for resource in resources}
         assert granted(template, STREAM) == {("TurnsRole", resource) for resource in resources}
@@ -208,12 +210,12 @@ class TestSecrets:
         template = template_of(AWAY.replace(SECRET, named), tmp_path, "nat")
         assert {resource for owner, resource in granted(template, SECRET_READ) if owner in ASKERS} == {granted_arn}
 
-    def test_the_pattern_is_that_of_the_secrets_arn_and_of_no_longer_name(self) -> None:
+    def test_pattern_of_a_secret_does_not_match_a_longer_name(self) -> None:
         own = f"{SECRET_ARN.removesuffix('-??????')}-Ab12Cd"
         assert fnmatchcase(own, SECRET_ARN)
         assert not fnmatchcase(f"{SECRET_ARN.removesuffix('-??????')}-other-Ab12Cd", SECRET_ARN)
 
-    def test_no_function_is_told_a_key(self, both: Template) -> None:
+    def test_environment_of_a_function_has_no_key(self, both: Template) -> None:
         assert not [
             value for name in both.functions() for value in told(both, name).values() if SECRET in json.dumps(value)
         ]
@@ -277,7 +279,7 @@ class TestMistakes:
         found = stage_catalog.read(with_catalog(BEDROCK + VENDOR + alias("fast", "bedrock", PROFILE), tmp_path))
         assert (found.secrets, found.ports) == ((), ())
 
-    def test_a_file_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+    def test_missing_file_is_refused_with_its_name(self, tmp_path: Path) -> None:
         stage = with_catalog(BOTH, tmp_path)
         Path(stage.catalog).unlink()
         with pytest.raises(ConfigurationError, match=r"dev\.toml: No such file"):
@@ -297,14 +299,14 @@ class TestMistakes:
         assert not list((tmp_path / "out").glob("*.template.json"))
 
 
-def test_the_example_of_the_page_is_a_catalog_of_a_stage(tmp_path: Path) -> None:
+def test_example_of_the_page_is_a_valid_catalog_of_a_stage(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "stages.md").read_text()
     (example,) = re.findall(r"^```toml\n(.*?)^```$", page, re.M | re.S)
     found = stage_catalog.read(with_catalog(example, tmp_path, "nat"))
     assert (len(found.models), found.secrets, found.ports) == (1, ("pantheon/openai",), (443,))
 
 
-def test_the_stages_of_the_repository_ask_bedrock_alone() -> None:
+def test_stages_of_the_repository_use_only_bedrock() -> None:
     assert {stage.egress for stage in (DEV, PROD)} == {"none"}
     assert all(stage_catalog.read(stage).models for stage in (DEV, PROD))
 

@@ -58,7 +58,7 @@ def senders(template: Template, queue: str) -> set[str]:
 
 
 class TestWithout:
-    def test_a_stage_without_graphs_has_nothing_of_them(self, template: Template) -> None:
+    def test_stage_without_graphs_has_no_resource_of_them(self, template: Template) -> None:
         assert GRAPHS.name not in template.functions()
         assert not [id_ for id_ in template.body["Resources"] if re.search("Graph|Langgraph", id_)]
         for function in template.functions().values():
@@ -66,11 +66,11 @@ class TestWithout:
 
 
 class TestWith:
-    def test_every_function_of_the_stage_is_there(self, graphs: Template) -> None:
+    def test_stage_with_graphs_has_each_function(self, graphs: Template) -> None:
         assert set(graphs.functions()) == {entry.name for entry in WITH_GRAPHS}
         assert graphs.functions()[GRAPHS.name]["Timeout"] == 900
 
-    def test_the_libraries_and_the_package_are_in_that_function_alone(self, graphs: Template) -> None:
+    def test_libraries_and_package_of_graphs_are_only_in_their_function(self, graphs: Template) -> None:
         assert layers_of(graphs, GRAPHS.name) == {"Langgraph", "Core", "Catalog", "GraphsPackage"}
         for name in set(graphs.functions()) - {GRAPHS.name}:
             assert not {"Langgraph", "GraphsPackage"} & layers_of(graphs, name), name
@@ -81,7 +81,7 @@ class TestWith:
         files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
         assert files == {"python/mine/__init__.py", "python/mine/review.py"}
 
-    def test_its_own_queue_feeds_it_and_no_other_does(self, graphs: Template, stage: Stage) -> None:
+    def test_function_of_graphs_is_fed_only_by_its_own_queue(self, graphs: Template, stage: Stage) -> None:
         fed = {
             text(one["FunctionName"]): (text(one["EventSourceArn"]), one["ScalingConfig"]["MaximumConcurrency"])
             for one in graphs.resources("AWS::Lambda::EventSourceMapping").values()
@@ -92,11 +92,11 @@ class TestWith:
         assert of_graphs[1] == stage.graphs_concurrency
         assert not of_worker[0].startswith("<GraphsQueue")
 
-    def test_only_functions_that_hand_such_turns_over_send_to_its_queue(self, graphs: Template) -> None:
+    def test_only_functions_that_hand_over_graph_turns_send_to_the_queue(self, graphs: Template) -> None:
         assert senders(graphs, "GraphsQueue") == {"TurnsRole", "SweeperRole", "GraphsRole"}
         assert senders(graphs, "Queue") == {"TurnsRole", "SweeperRole", "WorkerRole"}
 
-    def test_its_dead_letters_ring_as_the_workers_do(self, graphs: Template) -> None:
+    def test_dead_letters_of_graphs_ring_as_the_workers_do(self, graphs: Template) -> None:
         alarms = {
             text(one["AlarmName"]): one
             for one in graphs.resources("AWS::CloudWatch::Alarm").values()
@@ -107,11 +107,11 @@ class TestWith:
             assert first[name] == second[name]
         assert first["Dimensions"] != second["Dimensions"]
 
-    def test_a_release_of_it_is_shifted_and_undone_as_the_others(self, graphs: Template) -> None:
+    def test_release_of_the_graph_function_is_shifted_and_rolled_back_as_the_others(self, graphs: Template) -> None:
         groups = graphs.resources("AWS::CodeDeploy::DeploymentGroup")
         assert [id_ for id_ in groups if id_.startswith("ReleaseGraphs")]
 
-    def test_it_is_told_the_settings_that_it_reads_and_no_others(self, graphs: Template) -> None:
+    def test_function_of_graphs_gets_only_the_settings_that_it_reads(self, graphs: Template) -> None:
         variables = {
             name: text(value) for name, value in graphs.functions()[GRAPHS.name]["Environment"]["Variables"].items()
         }
@@ -123,7 +123,7 @@ class TestWith:
         for part in READS[GRAPHS.name]:
             part.model_validate({name: "7" if "<" in value else value for name, value in variables.items()})
 
-    def test_it_may_do_what_the_worker_may(self, graphs: Template) -> None:
+    def test_function_of_graphs_has_the_rights_of_the_worker(self, graphs: Template) -> None:
         def allowed(owner: str) -> set[str]:
             return {action for one in graphs.statements() if one.owner == owner for action in one.actions}
 
@@ -147,7 +147,7 @@ class TestRefused:
             (StageGraphs(REVIEW, "docs"), "is no folder with an __init__.py"),
         ],
     )
-    def test_graphs_that_cannot_be_deployed_are_one_line(self, graphs: StageGraphs, said: str) -> None:
+    def test_graphs_that_cannot_be_deployed_are_refused_in_one_line(self, graphs: StageGraphs, said: str) -> None:
         with pytest.raises(ValueError, match=re.escape(said)) as refused:
             replace(DEV, graphs=graphs)
         assert "\n" not in str(refused.value)

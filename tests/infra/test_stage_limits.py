@@ -55,14 +55,14 @@ def test_a_limit_of_money_is_a_number(name: str, value: Decimal) -> None:
         ("default_cap_usd", "budget_usd"),
     ],
 )
-def test_a_smaller_limit_is_at_most_the_larger_one(smaller: str, larger: str) -> None:
+def test_smaller_limit_of_money_is_at_most_the_larger_one(smaller: str, larger: str) -> None:
     most = Decimal(getattr(PROD, larger))
     changed(PROD, **{smaller: most})
     with pytest.raises(ValueError, match=f"{smaller} above 0 and at most its {larger}"):
         changed(PROD, **{smaller: most + 1})
 
 
-def test_every_function_that_somebody_waits_for_keeps_its_concurrency_in_production() -> None:
+def test_production_reserves_concurrency_for_each_synchronous_function() -> None:
     awaited = {entry.name for entry in ENTRIES if entry.serves} | {AUTHORIZER.name}
     assert awaited < set(PROD.reserved)
 
@@ -84,7 +84,7 @@ def test_reserved_concurrency_is_at_most_the_connections_that_functions_may_open
     assert replace(PROD, proxy=False).shared_connections == 580
 
 
-def test_the_worker_reserves_what_its_queue_delivers_at_once() -> None:
+def test_worker_reserves_the_concurrency_of_its_queue() -> None:
     with pytest.raises(ValueError, match=f"{WORKERS} invocations of worker"):
         reserving(CALM, worker=WORKERS - 1)
 
@@ -95,7 +95,7 @@ def test_concurrency_is_reserved_for_functions_that_exist() -> None:
 
 
 @pytest.mark.parametrize("name", ["dev", "staging"])
-def test_without_a_reservation_the_throttle_keeps_a_connection_for_each_turn(name: str) -> None:
+def test_throttle_keeps_a_connection_for_each_turn_without_a_reservation(name: str) -> None:
     stage = STAGES[name]
     free = stage.shared_connections - stage.worker_concurrency - stage.open_burst
     most = free - stage.turn_rate * TURN_S
@@ -106,10 +106,10 @@ def test_without_a_reservation_the_throttle_keeps_a_connection_for_each_turn(nam
             changed(stage, **more)
 
 
-def test_with_a_reservation_the_throttle_may_let_in_what_is_refused_at_once() -> None:
+def test_throttle_may_exceed_the_reserved_concurrency() -> None:
     assert PROD.turns_at_once == PROD.reserved["turns"] < PROD.turn_burst + PROD.turn_rate * TURN_S
 
 
-def test_a_tenant_with_every_turn_that_it_may_have_leaves_most_processes_to_others() -> None:
+def test_turn_limit_of_a_tenant_leaves_most_processes_to_others() -> None:
     most = Settings.model_fields["tenant_active_turns"].default
     assert 10 * most <= PROD.reserved["turns"]

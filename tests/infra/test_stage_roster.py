@@ -1,5 +1,4 @@
-"""The roster of a stage's new tenants is brought to the functions that meet them. A file with a mistake makes no
-stage."""
+"""Tests that functions get the roster of new tenants, and that a file with a mistake makes no stage."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,13 +29,13 @@ def test_api_and_turns_find_the_file_in_the_layer_of_the_catalog(tmp_path: Path)
     assert DEPLOYED_ROSTER == "/opt/roster.toml"
 
 
-def test_no_function_is_told_of_a_roster_if_the_stage_has_none(tmp_path: Path) -> None:
+def test_functions_get_no_roster_when_the_stage_has_none(tmp_path: Path) -> None:
     template = synthesised(replace(with_roster(ROSTER, tmp_path), roster=None), tmp_path)
     assert not [one for one in template.functions().values() if Env.ROSTER in one["Environment"]["Variables"]]
     assert {stage.roster for stage in STAGES.values()} == {None}
 
 
-def test_a_mistake_is_one_line_and_makes_no_stage(tmp_path: Path) -> None:
+def test_roster_with_a_mistake_is_refused_in_one_line(tmp_path: Path) -> None:
     stage = with_roster(ROSTER.replace("fast", "deep"), tmp_path)
     with pytest.raises(ConfigurationError) as refused:
         stage_catalog.read(stage)

@@ -45,7 +45,7 @@ def triggers(template: Template, construct: str) -> dict[str, Properties]:
 
 
 class TestDatabase:
-    def test_it_is_private_encrypted_and_kept(self, template: Template, stage: Stage) -> None:
+    def test_database_is_private_encrypted_and_kept(self, template: Template, stage: Stage) -> None:
         database = template.one("AWS::RDS::DBInstance")
         assert database["PubliclyAccessible"] is False
         assert database["StorageEncrypted"] is True
@@ -55,7 +55,7 @@ class TestDatabase:
         (whole,) = template.all("AWS::RDS::DBInstance").values()
         assert whole["DeletionPolicy"] == ("Snapshot" if stage.protected else "Delete")
 
-    def test_it_speaks_tls_only_and_logs_no_parameters(self, template: Template, stage: Stage) -> None:
+    def test_database_requires_tls_and_logs_no_parameters(self, template: Template, stage: Stage) -> None:
         parameters = template.one("AWS::RDS::DBParameterGroup")
         assert parameters["Family"] == "postgres18"
         assert parameters["Parameters"]["rds.force_ssl"] == "1"
@@ -67,7 +67,7 @@ class TestDatabase:
         parameters = template.one("AWS::RDS::DBParameterGroup")["Parameters"]
         assert parameters["client_connection_check_interval"] == "5000"
 
-    def test_nobody_has_a_password_but_rds(self, template: Template) -> None:
+    def test_only_rds_has_a_password_of_the_database(self, template: Template) -> None:
         database = template.one("AWS::RDS::DBInstance")
         assert database["ManageMasterUserPassword"] is True
         assert "MasterUserPassword" not in database
@@ -82,13 +82,13 @@ class TestDatabase:
         signs = {r for one in template.statements() if one.owner == "DatabaseProxyRole" for r in one.resources}
         assert {resource.rpartition("/")[2] for resource in signs} == (set(Role) if stage.proxy else set())
 
-    def test_sessions_that_are_pinned_ring(self, template: Template, stage: Stage) -> None:
+    def test_pinned_sessions_ring_an_alarm(self, template: Template, stage: Stage) -> None:
         names = {alarm.get("MetricName") for alarm in template.resources("AWS::CloudWatch::Alarm").values()}
         assert ("DatabaseConnectionsCurrentlySessionPinned" in names) is stage.proxy
 
 
 class TestNetwork:
-    def test_only_a_stage_that_lacks_endpoints_has_a_way_out_and_none_has_one_in(
+    def test_only_a_stage_without_endpoints_has_a_route_out_and_none_has_one_in(
         self, template: Template, stage: Stage
     ) -> None:
         kinds = {resource["Type"] for resource in template.body["Resources"].values()}
@@ -96,7 +96,7 @@ class TestNetwork:
         assert kinds & WAYS_OUT == (set() if stage.endpoints == ALL_REACHED else by_ipv6)
         assert all(not s.get("MapPublicIpOnLaunch") for s in template.resources("AWS::EC2::Subnet").values())
 
-    def test_no_group_lets_in_any_address(self, template: Template) -> None:
+    def test_no_group_accepts_every_address(self, template: Template) -> None:
         rules = [
             r for g in template.resources("AWS::EC2::SecurityGroup").values() for r in g.get("SecurityGroupIngress", [])
         ]
@@ -104,7 +104,7 @@ class TestNetwork:
         assert rules
         assert all("CidrIp" not in rule and "CidrIpv6" not in rule for rule in rules)
 
-    def test_the_services_that_are_called_are_reachable(self, template: Template, stage: Stage) -> None:
+    def test_called_services_are_reachable(self, template: Template, stage: Stage) -> None:
         endpoints = template.resources("AWS::EC2::VPCEndpoint").values()
         services = {text(endpoint["ServiceName"]).rpartition(".")[2] for endpoint in endpoints}
         assert services == {*stage.endpoints, "s3"}
@@ -118,14 +118,14 @@ class TestNetwork:
 
 
 class TestFunctions:
-    def test_they_are_those_of_the_table(self, template: Template) -> None:
+    def test_functions_match_the_table(self, template: Template) -> None:
         assert set(template.functions()) == {entry.name for entry in ENTRIES}
 
-    def test_their_handlers_are_there(self) -> None:
+    def test_handlers_of_functions_exist(self) -> None:
         found = [importlib.util.find_spec(entry.handler.rpartition(".")[0]) for entry in ENTRIES]
         assert None not in found
 
-    def test_they_are_built_alike(self, template: Template, stage: Stage) -> None:
+    def test_functions_have_the_same_runtime_and_options(self, template: Template, stage: Stage) -> None:
         for entry in ENTRIES:
             function = template.functions()[entry.name]
             assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
@@ -142,7 +142,7 @@ class TestFunctions:
         """A new account may run ten invocations at the same time and reserve none."""
         assert [stage.name for stage in STAGES.values() if stage.reserved] == ["prod"]
 
-    def test_logs_have_an_end(self, template: Template, stage: Stage) -> None:
+    def test_logs_of_functions_have_a_retention(self, template: Template, stage: Stage) -> None:
         groups = template.resources("AWS::Logs::LogGroup").values()
         # Flows, access, two of the database, the CDK's own functions, and the proxy.
         assert len(groups) == len(ENTRIES) + 5 + int(not stage.protected) + int(stage.proxy)
@@ -152,11 +152,11 @@ class TestFunctions:
         wrapped = {name: variables(f).get("AWS_LAMBDA_EXEC_WRAPPER") for name, f in template.functions().items()}
         assert wrapped == {entry.name: WRAPPER if entry is TURNS else None for entry in ENTRIES}
 
-    def test_what_a_turn_may_take_is_the_settings_default(self, template: Template) -> None:
+    def test_functions_use_the_default_turn_seconds(self, template: Template) -> None:
         """A test of deadlines holds the default against the function's time."""
         assert not any(Env.TURN_SECONDS in variables(function) for function in template.functions().values())
 
-    def test_they_are_tagged_for_the_bill(self, template: Template, stage: Stage) -> None:
+    def test_functions_have_the_tags_of_the_bill(self, template: Template, stage: Stage) -> None:
         for function in template.functions().values():
             tags = {tag["Key"]: tag["Value"] for tag in function["Tags"]}
             assert tags == {"project": "pantheon", "stage": stage.name}
@@ -164,16 +164,16 @@ class TestFunctions:
 
 class TestEnvironment:
     @pytest.mark.parametrize("entry", [entry for entry in RELEASED if entry.role is Role.APP], ids=lambda e: e.name)
-    def test_what_a_function_is_told_are_its_settings(self, template: Template, stage: Stage, entry: Entry) -> None:
+    def test_variables_of_a_function_are_its_settings(self, template: Template, stage: Stage, entry: Entry) -> None:
         settings = Settings.model_validate(variables(template.functions()[entry.name]))
         assert (settings.stage, settings.catalog) == (stage.name, DEPLOYED)
 
-    def test_every_variable_of_ours_is_known(self, template: Template) -> None:
+    def test_variables_of_our_prefix_are_known(self, template: Template) -> None:
         told = {name for function in template.functions().values() for name in variables(function)}
         addresses = {service.variable for service in INTERFACES}
         assert told - set(Env) - addresses == {"AWS_LAMBDA_EXEC_WRAPPER"}
 
-    def test_a_database_is_reached_by_a_token_over_tls_that_is_verified(self, template: Template, stage: Stage) -> None:
+    def test_database_url_uses_a_token_and_verified_tls(self, template: Template, stage: Stage) -> None:
         for entry in RELEASED:
             told = variables(template.functions()[entry.name])
             urls = [value for name, value in told.items() if name.endswith("_DATABASE_URL")]
@@ -185,14 +185,14 @@ class TestEnvironment:
             assert f"iam={stage.region}" in urls[0]
             assert ("prepare=off" in urls[0]) is stage.proxy
 
-    def test_only_the_migration_knows_the_owner(self, template: Template) -> None:
+    def test_only_the_migration_gets_the_owner(self, template: Template) -> None:
         for name, function in template.functions().items():
             told = {"OWNER" in key for key in variables(function) if not key.startswith("AWS_ENDPOINT")}
             assert told == {name == MIGRATE.name}
 
 
 class TestRelease:
-    def test_no_alias_moves_before_the_migration(self, template: Template) -> None:
+    def test_aliases_move_after_the_migration(self, template: Template) -> None:
         (trigger,) = triggers(template, "Migration")
         aliases = template.all("AWS::Lambda::Alias")
         waiting = {id_ for id_, alias in aliases.items() if trigger in alias.get("DependsOn", [])}
@@ -218,12 +218,12 @@ class TestRelease:
         (trigger,) = triggers(template, "Migration").values()
         assert text(trigger["Properties"]["HandlerArn"]).startswith("<MigrateFunctionCurrentVersion")
 
-    def test_the_issuers_keys_are_copied_once_and_hold_nothing_up(self, template: Template) -> None:
+    def test_issuers_keys_are_copied_once_without_delaying_the_release(self, template: Template) -> None:
         (trigger,) = triggers(template, "IssuerKeys").values()
         assert text(trigger["Properties"]["HandlerArn"]).startswith("<JwksFunctionCurrentVersion")
         assert trigger["Properties"]["InvocationType"] == "Event"
 
-    def test_traffic_is_shifted_as_the_stage_says_and_back_when_an_alarm_rings(
+    def test_traffic_is_shifted_by_the_stages_setting_and_back_when_an_alarm_rings(
         self, template: Template, stage: Stage
     ) -> None:
         groups = template.resources("AWS::CodeDeploy::DeploymentGroup").values()
@@ -240,7 +240,7 @@ class TestRelease:
             ]
             assert policy["DeploymentGroupName"]["Ref"].startswith(f"Release{entry.title}")
 
-    def test_only_an_alias_is_invoked(self, template: Template) -> None:
+    def test_functions_are_invoked_only_by_an_alias(self, template: Template) -> None:
         uris = [m["Integration"].get("Uri") for m in template.resources("AWS::ApiGateway::Method").values()]
         uris += [a["AuthorizerUri"] for a in template.resources("AWS::ApiGateway::Authorizer").values()]
         targets = list({str(uri): uri for uri in uris if uri}.values())
@@ -259,19 +259,19 @@ class TestQueue:
         assert main["RedrivePolicy"]["maxReceiveCount"] == 5
         assert all(queue["SqsManagedSseEnabled"] is True for queue in queues.values())
 
-    def test_workers_are_as_many_as_the_database_can_bear(self, template: Template, stage: Stage) -> None:
+    def test_workers_are_limited_by_the_connections_of_the_database(self, template: Template, stage: Stage) -> None:
         mapping = template.one("AWS::Lambda::EventSourceMapping")
         assert mapping["ScalingConfig"]["MaximumConcurrency"] == stage.worker_concurrency
         assert 2 <= stage.worker_concurrency <= stage.connections // 4
         assert (mapping["BatchSize"], mapping["FunctionResponseTypes"]) == (1, ["ReportBatchItemFailures"])
 
-    def test_dead_letters_ring(self, template: Template) -> None:
+    def test_dead_letters_ring_an_alarm(self, template: Template) -> None:
         alarms = template.resources("AWS::CloudWatch::Alarm").values()
         assert [a["Threshold"] for a in alarms if a.get("MetricName") == "ApproximateNumberOfMessagesVisible"] == [1]
 
 
 class TestSchedules:
-    def test_each_is_in_the_table(self, template: Template) -> None:
+    def test_schedules_match_the_table(self, template: Template) -> None:
         rules = template.resources("AWS::Events::Rule").values()
         assert sorted(rule["ScheduleExpression"] for rule in rules) == sorted(
             entry.schedule for entry in ENTRIES if entry.schedule
@@ -294,7 +294,7 @@ class TestAccount:
         assert "AmazonAPIGatewayPushToCloudWatchLogs" in str(role["Properties"]["ManagedPolicyArns"])
         assert (setting["DeletionPolicy"], role["DeletionPolicy"]) == ("Retain", "Retain")
 
-    def test_its_bucket_is_private(self, account: Template) -> None:
+    def test_bucket_of_the_account_is_private(self, account: Template) -> None:
         bucket = account.one("AWS::S3::Bucket")
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
 

@@ -54,7 +54,7 @@ def example(path: Path, folder: Path) -> tuple[Stage, Template]:
     return stage, synthesised(stage, folder, checked=True)
 
 
-def test_stages_are_the_kinds_without_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_stages_are_the_built_in_kinds_without_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(stages_file.VARIABLE, raising=False)
     monkeypatch.setattr(stages_file, "DEFAULT", tmp_path / "none.toml")
     assert load() == STAGES
@@ -68,7 +68,7 @@ def test_the_default_file_is_read_when_it_is_there(monkeypatch: pytest.MonkeyPat
     assert load()["prod"] == STAGES["prod"]
 
 
-def test_a_file_of_the_variable_that_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+def test_missing_file_of_the_variable_is_refused(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     monkeypatch.setenv(stages_file.VARIABLE, str(file))
     with pytest.raises(ConfigurationError, match="No such file"):
         load()
@@ -90,7 +90,7 @@ def test_a_stage_has_the_values_of_its_kind_and_its_own(file: Path) -> None:
     assert dict(stage.settings)["max_call_s"] in (12.5, "12.5")
 
 
-def test_a_stage_has_the_consoles_client_at_its_issuer(file: Path) -> None:
+def test_stage_has_the_client_of_the_console_at_its_issuer(file: Path) -> None:
     file.write_text(f'{X}{ISSUER}{CONSOLE}token_endpoint = "https://token.example.org/"\n')
     assert load(file)["x"].console_client == ConsoleClient("council", token_endpoint="https://token.example.org/")
 
@@ -172,7 +172,7 @@ def run(module: str, *arguments: str, stages: Path) -> subprocess.CompletedProce
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_nothing_is_synthesised_when_the_file_has_a_mistake(file: Path, tmp_path: Path) -> None:
+def test_file_with_a_mistake_synthesises_no_stage(file: Path, tmp_path: Path) -> None:
     file.write_text("[stages.dev]\nzonse = 3\n")
     ran = run("infra_cdk.app", "dev", "--out", str(tmp_path / "out"), stages=file)
     assert (ran.returncode, (tmp_path / "out").exists()) == (1, False)
@@ -194,17 +194,17 @@ def test_the_list_shows_each_stage_with_every_value(file: Path) -> None:
 
 
 class TestExamples:
-    def test_there_is_one_of_each_kind(self) -> None:
+    def test_examples_have_one_stage_of_each_kind(self) -> None:
         assert [path.stem for path in EXAMPLES] == ["cheap", "existing_network", "production"]
 
-    def test_the_cheap_one_stops_at_night_and_has_names_of_its_own(self, tmp_path: Path) -> None:
+    def test_cheap_example_stops_at_night_and_has_its_own_names(self, tmp_path: Path) -> None:
         stage, template = example(ROOT / "infra_cdk/examples/cheap.toml", tmp_path)
         assert stage.prefix == "pantheon-ada-lab"
         assert len(template.resources("AWS::Scheduler::Schedule")) == 6
         told = template.functions()["turns"]["Environment"]["Variables"]
         assert (told["PANTHEON_TURN_SECONDS"], template.functions()["turns"]["Timeout"]) == ("120", 180)
 
-    def test_production_has_its_domain_and_its_issuer(self, tmp_path: Path) -> None:
+    def test_production_example_has_its_domain_and_its_issuer(self, tmp_path: Path) -> None:
         _, template = example(ROOT / "infra_cdk/examples/production.toml", tmp_path)
         assert template.one("AWS::ApiGateway::DomainName")["DomainName"] == "council.example.org"
         assert not template.resources("AWS::Cognito::UserPool")
@@ -231,7 +231,7 @@ class TestExamples:
 @pytest.mark.parametrize(
     "module", ["infra_cdk.authorities", "infra_cdk.stages_file", "infra_cdk.confirm", "infra_cdk.compare"]
 )
-def test_every_command_says_the_same_line(file: Path, tmp_path: Path, module: str) -> None:
+def test_each_command_prints_the_same_line(file: Path, tmp_path: Path, module: str) -> None:
     file.write_text("[stages.dev]\nzonse = 3\n")
     download = tmp_path / "authorities.pem"
     download.write_text("")
@@ -246,7 +246,7 @@ def test_every_command_says_the_same_line(file: Path, tmp_path: Path, module: st
     assert ran.stderr == f"{file}: [stages.dev] zonse is not known; did you mean zones?\n"
 
 
-def test_the_regions_of_the_file_have_their_certificates(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_regions_of_the_file_have_their_certificates(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text(f'{X}region = "us-west-2"\n')
     monkeypatch.setenv(stages_file.VARIABLE, str(file))
     assert authorities.stage_regions() == {"eu-central-1", "us-west-2"}

@@ -21,7 +21,7 @@ def database(template: Template) -> dict[str, Any]:
 
 
 class TestKey:
-    def test_it_rotates_and_outlives_a_protected_stage(self, template: Template, stage: Stage) -> None:
+    def test_key_rotates_and_outlives_a_protected_stage(self, template: Template, stage: Stage) -> None:
         """A snapshot needs the key."""
         _, key = the_key(template)
         assert key["Properties"]["EnableKeyRotation"] is True
@@ -37,7 +37,7 @@ class TestKey:
         groups = template.resources("AWS::Logs::LogGroup").values()
         assert {text(group.get("KmsKeyId", "")) for group in groups} == {arn}
 
-    def test_its_policy_names_the_account_and_the_logs_of_its_stage_alone(
+    def test_policy_of_the_key_names_only_the_account_and_the_logs_of_its_stage(
         self, template: Template, stage: Stage
     ) -> None:
         account, logs = the_key(template)[1]["Properties"]["KeyPolicy"]["Statement"]
@@ -50,7 +50,7 @@ class TestKey:
         assert begins == {f"/aws/lambda/{name}-*", f"/aws/rds/instance/{name}*", f"/aws/rds/proxy/{name}*", f"{name}-*"}
         assert all(f":{stage.region}:<AWS::AccountId>:log-group:" in arn for arn in arns)
 
-    def test_every_named_group_is_one_that_its_policy_names(self, template: Template) -> None:
+    def test_policy_of_the_key_names_each_log_group(self, template: Template) -> None:
         logs = the_key(template)[1]["Properties"]["KeyPolicy"]["Statement"][1]
         arns = [text(arn) for arn in logs["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]]
         begins = tuple(arn.partition(":log-group:")[2].rstrip("*") for arn in arns)
@@ -60,7 +60,7 @@ class TestKey:
         assert names
         assert all(name.startswith(begins) for name in names)
 
-    def test_no_role_has_a_right_on_a_key(self, template: Template) -> None:
+    def test_roles_have_no_right_on_a_key(self, template: Template) -> None:
         granted = [action for one in template.statements() for action in one.actions]
         granted += [
             action
@@ -73,7 +73,9 @@ class TestKey:
 
 
 class TestDatabaseIsNotLost:
-    def test_a_change_that_replaces_it_is_refused_or_leaves_a_snapshot(self, template: Template, stage: Stage) -> None:
+    def test_change_that_replaces_the_database_is_refused_or_leaves_a_snapshot(
+        self, template: Template, stage: Stage
+    ) -> None:
         """CloudFormation cannot replace a resource with a fixed name."""
         (whole,) = template.all("AWS::RDS::DBInstance").values()
         assert whole["Properties"]["DBInstanceIdentifier"] == f"pantheon-{stage.name}"

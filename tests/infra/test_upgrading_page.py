@@ -1,4 +1,4 @@
-"""docs/upgrading.md is true: its versions, schemas, commits, commands, settings, and the order of its steps."""
+"""Tests that versions, schemas, commits, commands, settings and steps of docs/upgrading.md are true."""
 
 import dataclasses
 import re
@@ -44,7 +44,7 @@ def test_release_before_had_the_schema_and_is_a_commit_that_the_drill_takes() ->
         assert f"## {version} - " in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_page_tells_of_every_release_of_the_changelog() -> None:
+def test_page_has_every_release_of_the_changelog() -> None:
     changelog = re.findall(r"^## (\S+) - ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert [version for version, *_ in RELEASES] == changelog
     sections = re.findall(r"^## From (\S+)$", PAGE, re.MULTILINE)

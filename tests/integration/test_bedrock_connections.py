@@ -42,9 +42,10 @@ def test_timeout_bounds_the_whole_call_and_leaves_no_connection(
 ) -> None:
     fake_bedrock.add(mood)
     start = time.monotonic()
-    completion = complete(bedrock, request(max_call_s=LIMIT_S))
+    # Half of the limit is for the connection, which a busy machine delays.
+    completion = complete(bedrock, request(max_call_s=2 * LIMIT_S))
     assert (completion.status, completion.error) == ("unknown", "timeout")
-    assert time.monotonic() - start < LIMIT_S + 3.0
+    assert time.monotonic() - start < 2 * LIMIT_S + 3.0
     assert len(fake_bedrock.rows) == 1
     assert threads_of("bedrock-signing") == 0
     if mood.delivery.startswith("trickle"):  # The others do not look at their connection.

@@ -12,9 +12,9 @@ import pytest
 from functions.api import agents, councils
 from functions.http import Caller, caller, create_app, lambda_handler
 from local.gateway.worker import LambdaContext
-from shared.db.api.agents import _PUT as PUT_AGENT
 from shared.db.api.agents import record_agent, record_agent_change
 from shared.db.api.councils import load_council, record_council, record_council_change
+from shared.db.api.keyed_rows import PUT
 from shared.db.engine import Database, Row
 from shared.errors import AgentExists, KeyExists, NotFound
 from shared.names import API_PREFIX
@@ -233,7 +233,7 @@ class TestKeys:
             entered.set()
             assert leave.wait(30)
 
-        db.hold(PUT_AGENT, wait)
+        db.hold(PUT["agent"], wait)
         with ThreadPoolExecutor(2) as pool:
             agent = pool.submit(record_agent, db, room.tenant_id, "panel", room.agent_body("panel"))
             assert entered.wait(30)

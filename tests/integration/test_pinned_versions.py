@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from shared.db.api import agents
 from shared.db.api.agents import KEPT_VERSIONS, record_agent_change, record_agent_deletion
+from shared.db.api.keyed_rows import PUT
 from shared.db.engine import Database
 from shared.db.protocol import ACCEPT
 from shared.errors import NoAgent
@@ -111,7 +111,7 @@ def test_a_turn_that_waits_for_a_deletion_loads_again(room: CouncilRoom, pool: T
 
     def delete_what_is_loaded() -> None:
         change(room, other, times=KEPT_VERSIONS - 1)
-        other.hold(agents._PUT, hold, "forgotten")
+        other.hold(PUT["agent"], hold, "forgotten")
         changed.append(pool.submit(change, room, other, times=1))
         assert deleted.wait(DEADLINE_S)
 

@@ -1,6 +1,7 @@
 """Tests `pantheon reconcile` on the log of a provider that was really asked, with every outcome of a call."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -75,7 +76,12 @@ def pantheon(ops_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         monkeypatch.setenv(Env.OPS_DATABASE_URL, ops_url)
         monkeypatch.setattr("sys.argv", ["pantheon", *map(str, arguments)])
         capsys.readouterr()
-        code = cli.main()
+        # The command closes its files to other users, for the whole process.
+        umask = os.umask(0o077)
+        try:
+            code = cli.main()
+        finally:
+            os.umask(umask)
         return code, *capsys.readouterr()
 
     return run

@@ -20,7 +20,7 @@ from tests.support import council_room, other_process, sql_edits
 _LIMIT_S = 3600.0
 # How long a test waits for something that an edit prevents.
 _PATIENCE_S = 5.0
-# The longest that one test may take with an edit. A test that takes longer is in a loop or waits for ever.
+# The longest that one test may take with an edit. A test that takes longer hangs.
 _TEST_S = 60
 # For so long, a test that has passed without an edit counts as one that passes.
 _GREEN_FOR_S = 300.0

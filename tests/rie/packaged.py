@@ -1,6 +1,6 @@
-"""What was bundled, unpacked as on Lambda and run by Lambda's runtime client, answers the events that it will get.
+"""Tests that the bundled functions, unpacked as on Lambda and run by its runtime client, answer their events.
 
-Nothing here is imported from this checkout by a function: each has its own folder and the two layers.
+No function imports from this checkout: each has its own folder and the two layers.
 """
 
 import json
@@ -143,7 +143,7 @@ def test_the_api_is_healthy(lambdas: Lambdas) -> None:
     assert (status, health["status"], health["checks"]["migration"]) == (200, "ok", MIGRATION_HEAD)
 
 
-def test_the_contract_is_in_the_bundle(lambdas: Lambdas) -> None:
+def test_contract_in_the_bundle_is_served(lambdas: Lambdas) -> None:
     status, document = lambdas.http("api", request("GET", "openapi.json"))
     assert (status, document["openapi"][:3]) == (200, "3.1")
 
@@ -183,7 +183,7 @@ def authorize(lambdas: Lambdas, credential: str) -> tuple[str, dict[str, str]]:
     return answer["policyDocument"]["Statement"][0]["Effect"], answer["context"]
 
 
-def test_the_authorizer_knows_the_issuers_tokens_and_the_tenants_keys(lambdas: Lambdas) -> None:
+def test_authorizer_accepts_the_issuers_tokens_and_the_tenants_keys(lambdas: Lambdas) -> None:
     effect, caller = authorize(lambdas, KEYS.token(tenant_id=TENANT, roles=["admin"]))
     assert (effect, caller["tenant"], caller["roles"]) == ("Allow", TENANT, '["admin"]')
     status, made = lambdas.http("api", request("POST", "api-keys", {"name": "rie"}))
@@ -193,30 +193,30 @@ def test_the_authorizer_knows_the_issuers_tokens_and_the_tenants_keys(lambdas: L
     assert authorize(lambdas, made["key"][:-1])[0] == "Deny"
 
 
-def test_a_message_that_cannot_be_read_is_reported_and_the_others_are_done_with(lambdas: Lambdas) -> None:
+def test_unreadable_message_is_reported_and_the_others_are_deleted(lambdas: Lambdas) -> None:
     unreadable = build_sqs_event(TurnMessage(uuid4(), TENANT), receive_count=1)
     (record,) = unreadable["Records"]
     record["body"] = "no message"
     assert lambdas["worker"].invoke(unreadable) == {"batchItemFailures": [{"itemIdentifier": record["messageId"]}]}
 
 
-def test_the_clock_starts_the_sweeper(lambdas: Lambdas) -> None:
+def test_schedule_event_starts_the_sweeper(lambdas: Lambdas) -> None:
     answer = lambdas["sweeper"].invoke(event("schedule"))
     assert (answer["dispatched"], answer["broken"], answer["unchecked"]) == (0, [], [])
 
 
-def test_the_clock_starts_the_reconciler(lambdas: Lambdas) -> None:
-    """Nothing is in suspense, and so nothing of the log is read."""
+def test_schedule_event_starts_the_reconciler(lambdas: Lambdas) -> None:
+    """No charge is in suspense, so the log is not read."""
     answer = lambdas["reconciler"].invoke(event("schedule"))
     assert (answer["settled"], answer["left"]) == (0, 0)
 
 
-def test_a_release_finds_its_own_schema(lambdas: Lambdas) -> None:
+def test_migration_finds_the_schema_of_its_own_release(lambdas: Lambdas) -> None:
     assert lambdas["migrate"].invoke({}) == {"found": MIGRATION_HEAD, "left": MIGRATION_HEAD}
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_every_function_starts_and_raises_what_it_is_not_told(lambdas: Lambdas, entry: Any) -> None:
+def test_function_starts_and_names_the_variables_that_it_lacks(lambdas: Lambdas, entry: Any) -> None:
     """A handler that cannot be imported answers every event with Runtime.ImportModuleError."""
     answer = lambdas[entry.name].invoke({})
     assert not str(answer.get("errorType", "")).startswith("Runtime.")

@@ -1,4 +1,4 @@
-"""What a deployment promises, with nothing but its address and a token. What it makes, it takes away again."""
+"""Tests a deployment by its address and a token, and deletes every object it makes."""
 
 import os
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ def wait_for(http: httpx.Client, turn_id: str) -> dict[str, Any]:
     raise AssertionError(f"turn {turn_id} does not end")
 
 
-def test_it_is_healthy_and_says_so_to_everybody() -> None:
+def test_health_is_answered_without_a_token() -> None:
     answer = httpx.get(f"{URL}/api/v1/health", timeout=PATIENCE_S)
     assert (answer.status_code, answer.json()["status"]) == (200, "ok"), answer.text
     assert not COMMIT or answer.json()["commit"] == COMMIT
@@ -73,7 +73,7 @@ def test_the_contract_is_served() -> None:
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer nonsense"], ids=str)
-def test_nobody_gets_in_without_a_token(authorization: str | None) -> None:
+def test_request_without_a_token_is_401(authorization: str | None) -> None:
     headers = {"Authorization": authorization} if authorization else {}
     answer = httpx.get(f"{URL}/api/v1/agents", headers=headers, timeout=PATIENCE_S)
     assert (answer.status_code, set(answer.json())) == (401, {"message"})
@@ -90,13 +90,13 @@ def test_a_key_acts_in_the_same_tenant(http: httpx.Client) -> None:
     assert http.delete(f"api-keys/{key['id']}").status_code == 204
 
 
-def test_the_token_says_who_is_calling(http: httpx.Client) -> None:
+def test_caller_is_the_one_of_the_token(http: httpx.Client) -> None:
     me = http.get("auth/me").json()
     assert me["tenant_id"] == TENANT
     assert me["roles"]
 
 
-def test_there_are_models(http: httpx.Client) -> None:
+def test_models_are_listed(http: httpx.Client) -> None:
     assert "fast" in {model["alias"] for model in http.get("models").json()["items"]}
 
 
@@ -115,15 +115,13 @@ def test_a_turn_is_answered_priced_and_replayed_byte_for_byte(
     assert replays[0].content == replays[1].content == http.get(f"turns/{turn['id']}").content
 
 
-def test_a_turn_that_nobody_waits_for_is_run_by_the_worker(
-    http: httpx.Client, session_id: str, agents: list[str]
-) -> None:
+def test_turn_without_waiting_is_run_by_the_worker(http: httpx.Client, session_id: str, agents: list[str]) -> None:
     accepted = post(http, session_id, f"@{agents[0]} say goodbye", Prefer="respond-async")
     assert accepted.status_code == 202
     assert wait_for(http, accepted.json()["id"])["status"] == "completed"
 
 
-def test_what_is_wrong_is_told_as_a_problem(http: httpx.Client, session_id: str) -> None:
+def test_refusal_is_a_problem_document(http: httpx.Client, session_id: str) -> None:
     answer = post(http, session_id, " ")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_message")
     assert answer.headers["content-type"].startswith("application/problem+json")

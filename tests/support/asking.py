@@ -1,4 +1,4 @@
-"""A step that is asked of scripted models, and what they answer for each error to be its attempt's."""
+"""Runs a step of a turn with scripted models, and makes the answer for each error of an attempt."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -47,12 +47,12 @@ _STATUS: Mapping[str, CallStatus] = dict.fromkeys(
     (*(error for error in ELSEWHERE if error != "thinking_only"), "throttled", "refused", "context_overflow"),
     "unbilled",
 )
-# What the messages of each alias may take: the window less the agent's cap, or the model's own, and the overhead.
+# Tokens for the messages of each alias: the window less the agent's or the model's cap, and the overhead.
 ROOMS = {"deep": 8192 - 300 - REQUEST_OVERHEAD, "fast": 8192 - 256 - REQUEST_OVERHEAD}
 
 
 def completion(error: str | None) -> Completion:
-    """What a provider answers for this error to be the attempt's."""
+    """Return the completion that gives the attempt this error."""
     match error:
         case None:
             return Completion("succeeded", "An answer.", "end_turn")

@@ -1,4 +1,4 @@
-"""A TCP proxy on 127.0.0.1 whose connections die without a word: nothing passes any more, and nobody hangs up."""
+"""Runs a TCP proxy on 127.0.0.1 whose connections stop passing bytes without closing."""
 
 import socket
 import threading

@@ -1,11 +1,11 @@
-"""A database in which something went wrong: one way for each invariant."""
+"""Breaks a database in one way for each invariant."""
 
 from collections.abc import Mapping
 from typing import LiteralString
 
 from tests.support.council_room import CouncilRoom, answer, unknown
 
-# What breaks the invariant of this name. Most break others too: the same rows are looked at from several sides.
+# Statements that break the invariant of this name. Most break others too, because invariants share rows.
 BREAKS: Mapping[str, LiteralString] = {
     "later turns see the one reply that concludes": "UPDATE replies SET is_heard = true",
     "only members of a council that answered review, once each": """

@@ -1,4 +1,4 @@
-"""A real browser without a window, and the page of another origin that it opens on this machine."""
+"""Starts a real browser without a window, and the page of another origin that it opens."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A chat program in this process: it sends the whole conversation with each request, and no id of ours."""
+"""Plays a chat program: it sends the whole conversation with each request, without our ids."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A tenant with three agents and a session, and everything that it takes to run its turns in this process."""
+"""Holds a tenant with three agents and a session, and runs its turns in this process."""
 
 import json
 import time
@@ -39,7 +39,7 @@ FAST_COST, DEEP_COST = Decimal("0.00018455"), Decimal("0.00092275")
 
 
 class Killed(BaseException):
-    """The process ends here, as far as a runner can tell: nothing that it holds is written."""
+    """Ends the process for its runner: the data in its memory is not written."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class CouncilRoom:
         return [tuple(row.values()) for row in self.rows(f"SELECT {columns} FROM llm_calls ORDER BY step, attempt")]
 
     def accounts(self) -> dict[str, Decimal]:
-        """What the ledger says that each account has to bear, in USD."""
+        """Return the sum of the ledger for each account, in USD."""
         rows = self.rows("SELECT account, sum(amount_usd) AS usd FROM usage_ledger GROUP BY account")
         return {row["account"]: row["usd"] for row in rows}
 
@@ -163,7 +163,7 @@ class CouncilRoom:
         return rows[0] if rows else None
 
     def limit(self, usd: object, payer: str = "") -> None:
-        """Let the payer, this tenant where none is given, spend so much in a month; None lets it spend anything."""
+        """Limit the payer, by default this tenant, to `usd` in a month; None removes the limit."""
         query = """INSERT INTO budget_limits (payer, limit_usd) VALUES (%s, %s)
             ON CONFLICT (payer) DO UPDATE SET limit_usd = excluded.limit_usd"""
         self.owner.execute(query, (payer or f"tenant:{self.tenant_id}", usd))
@@ -182,7 +182,7 @@ class CouncilRoom:
         )
 
     def wait_until_blocked(self, number: int = 1) -> None:
-        """Wait until so many connections wait for a lock that another one holds."""
+        """Wait until `number` connections wait for a lock that another one holds."""
         query = """SELECT count(*) AS blocked FROM pg_stat_activity
             WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"""
         wait_for(lambda: self.row(query)["blocked"] >= number)

@@ -2,8 +2,8 @@
 
     python -m tests.support.crowd      with the tenant and its sessions on standard input, and a function's environment
 
-A line of standard output for each process: `asked` when its second call is with the provider, which never answers that
-one; `ended` when its turn was published without it; `refused` when there was no money for the first.
+Each process prints one line. `asked` means that its second call is with the provider, which never answers that call.
+`ended` means that its turn was published without it. `refused` means that the budget refused its first call.
 """
 
 import json

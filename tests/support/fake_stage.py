@@ -1,4 +1,4 @@
-"""A stage in memory, for commands that speak to one over HTTP: it keeps versions, and fails when a test says so."""
+"""Plays a stage in memory for commands over HTTP: it keeps versions, and fails when a test says so."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from local.deployment import Deployment
 URL = "https://stage.example/live"
 _PREFIX = "/live/api/v1/"
 Answer = httpx.Response | None
-# What happens at a request: an answer instead of the stage's, an exception, or nothing.
+# The event of a request: an answer instead of the stage's, an exception, or nothing.
 Event = Callable[[httpx.Request], Answer]
 
 

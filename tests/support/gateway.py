@@ -1,4 +1,4 @@
-"""API Gateway's side of a request, for tests of the HTTP functions: events in, answers out."""
+"""Plays API Gateway for tests of the HTTP functions: makes events and reads answers."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Turns of mode `graph:here`, posted and run in this process. Python functions stand in for graphs."""
+"""Posts and runs turns of mode `graph:here` in this process, with Python functions in place of graphs."""
 
 from collections.abc import Callable
 from contextlib import suppress

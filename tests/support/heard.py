@@ -1,4 +1,4 @@
-"""A listener that keeps the events of a turn, and what a client makes of them."""
+"""Keeps the events of a turn, and reads them as a client does."""
 
 import json
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class Heard:
         return texts
 
     def progress(self) -> list[Progress]:
-        """What the client has seen after each event with an id."""
+        """Return the client's progress after each event with an id."""
         return [
             Progress.from_id(event.id) for event in self.events if isinstance(event, Event) and event.id is not None
         ]

@@ -1,4 +1,4 @@
-"""Texts that make a careless parser slow: each grows with its size, and looks like the beginning of something."""
+"""Lists texts that make a careless parser slow: each grows with its size and resembles the beginning of a structure."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,7 +6,7 @@ Text = Callable[[int], str]
 
 
 def repeated(piece: str, before: str = "", after: str = "") -> Text:
-    """`piece` as often as it fits into so many characters, between `before` and `after`."""
+    """Return a text of `piece`, repeated to `size` characters, between `before` and `after`."""
     return lambda size: before + piece * (size // len(piece)) + after
 
 
@@ -83,7 +83,7 @@ _PIECES = (
     *("\u0301", "\u0301\u0323", "\u0323\u0301\u0315", "a\u0301", "\ufdfa", "ß", "İ", "😀", "\x00", "\ufffd", "·"),
 )
 REPEATED: Mapping[str, Text] = {repr(piece): repeated(piece) for piece in _PIECES}
-# Something begins, goes on as far as it can, and does not end as it should.
+# Texts whose structure begins, fills the size and lacks its end.
 UNENDED: Mapping[str, Text] = {
     "fence of newlines": repeated("\n", "```json\n", "x"),
     "fence of blanks": repeated(" ", "```\n", "x"),
@@ -119,7 +119,7 @@ UNENDED: Mapping[str, Text] = {
     "token": repeated("a.", "Bearer "),
     "bullets": repeated("- ", "-"),
 }
-# What a summariser may answer, in the right shape.
+# Answers of a summariser, in the right shape.
 CHANGES: Mapping[str, Text] = {
     "facts": numbered('"#",', '{"key_facts": ["first",', '"last"]}'),
     "a fact of blanks": repeated(" ", '{"key_facts": ["', '"]}'),

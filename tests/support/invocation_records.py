@@ -1,4 +1,4 @@
-"""Records as Bedrock's invocation log has them, and objects of them as they lie in S3."""
+"""Makes records of Bedrock's invocation log, and the S3 objects that hold them."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""An issuer of tokens for tests: RSA keys with ids, the key set that it publishes, and tokens signed with them."""
+"""Plays an issuer of tokens: RSA keys with ids, its key set, and tokens signed with them."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Every statement that the code sends: of the `.sql` files, and of SQLAlchemy's clauses."""
+"""Lists each statement that the code sends: of the `.sql` files, and of SQLAlchemy's clauses."""
 
 import importlib
 import pkgutil

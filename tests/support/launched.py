@@ -1,4 +1,4 @@
-"""A PostgreSQL that was started by a process of its own, and what is asked of one."""
+"""Starts a PostgreSQL server in another process, and reads its state."""
 
 import json
 import subprocess

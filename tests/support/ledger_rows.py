@@ -1,4 +1,4 @@
-"""Rows of a ledger that nobody earned: any tenant, any time, any amount, and the totals that they should add up to."""
+"""Makes ledger rows of any tenant, time and amount, and computes their totals."""
 
 import json
 import random
@@ -47,7 +47,7 @@ class Sums:
 
 
 def entry(at: datetime, tenant_id: str = "tenant-1", **changes: object) -> Row:
-    """One row: a call of the writer that cost the tenant 0.1 USD, but for `changes`."""
+    """Return one row: a call of the writer that cost the tenant 0.1 USD, with `changes`."""
     row: Row = {
         **{"tenant_id": tenant_id, "session_id": SESSIONS[0], "turn_id": uuid4(), "call_id": uuid4(), "step": 0},
         **{"attempt": 1, "kind": "post", "account": "tenant", "period": at.date().replace(day=1), "purpose": "agent"},
@@ -61,7 +61,7 @@ def entry(at: datetime, tenant_id: str = "tenant-1", **changes: object) -> Row:
 def entries(
     seed: int, number: int, start: datetime, end: datetime, tenants: Sequence[str] = ("tenant-1",)
 ) -> list[Row]:
-    """So many rows at any time of the period, some of them at the start of an hour."""
+    """Return `number` rows at random times of the period, some at the start of an hour."""
     chance = random.Random(seed)
     rows: list[Row] = []
     for _ in range(number):
@@ -130,7 +130,7 @@ def insert_calls(owner: psycopg.Connection[Row], rows: Iterable[Row]) -> None:
 
 
 def sums(rows: Iterable[Row], groups: Sequence[str]) -> dict[tuple[Any, ...], Sums]:
-    """What `rows` add up to, by group."""
+    """Return the sums of `rows`, by group."""
     grouped = defaultdict(list)
     for row in rows:
         day = row["created_at"].astimezone(UTC).date()

@@ -1,4 +1,4 @@
-"""The turns function's real handler as an MCP server, with turns that are played."""
+"""Calls the turns function as an MCP server, with scripted turns."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def asking(token: object = None, **arguments: object) -> dict[str, Any]:
 
 
 def stateless(sent: Mapping[str, Any], **changes: str | None) -> tuple[dict[str, Any], dict[str, str]]:
-    """The request as version 2026-07-28 has it, with its headers; None takes a header away."""
+    """Return the request of version 2026-07-28 with its headers; None removes a header."""
     params = dict(sent.get("params", {}))
     headers = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": sent["method"]}
     if "name" in params:

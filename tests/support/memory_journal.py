@@ -1,4 +1,4 @@
-"""A journal without a database, for tests of what stands above it."""
+"""Keeps a journal in memory, for tests of the code that uses one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType

@@ -1,7 +1,7 @@
-"""What a model may answer where JSON was asked for: the one list of it, for the parser, for routing and for summaries.
+"""Lists the answers of models to a request for JSON, for the tests of the parser, routing and summaries.
 
-Each entry says what comes of it: nothing but the reason of the fallback, or None where the answer can be used. Calls
-that fail are answered as often as they are tried.
+Each entry has the reason of its fallback, or None when the answer can be used. A call that fails has an answer for
+each attempt.
 """
 
 import json
@@ -13,7 +13,7 @@ from shared.domain.summary import LISTS
 from shared.llm.port import CallError, Completion, OnText, Request
 from shared.llm.scripted import ScriptedProvider
 
-# What the system prompt of each helper begins with.
+# The first words of each helper's system prompt.
 HELPERS = {
     "routing": "You route messages",
     "summary_text": "You keep the memory",
@@ -115,7 +115,7 @@ def readable(good: str) -> dict[str, Answer]:
 
 
 def unreadable(good: str, field: str) -> dict[str, Answer]:
-    """What is none. `field` is one of the lists that `good` must have."""
+    """Return answers that cannot be used. `field` is one of the lists that `good` must have."""
     value = json.loads(good)
 
     other_case = json.dumps({key.title(): of for key, of in value.items()})

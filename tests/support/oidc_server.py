@@ -100,7 +100,7 @@ class OidcServer:
         }
 
     def allow(self, asked: Mapping[str, str]) -> str | None:
-        """Why an authorization request is refused, or None."""
+        """Return the reason to refuse an authorization request, or None."""
         wanted = {"response_type": "code", "client_id": CLIENT_ID, "code_challenge_method": "S256"}
         wrong = [name for name, value in wanted.items() if asked.get(name) != value]
         wrong += [] if _REDIRECT.fullmatch(asked.get("redirect_uri", "")) else ["redirect_uri"]

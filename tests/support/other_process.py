@@ -1,4 +1,4 @@
-"""A second process beside a runner: in a thread, on a connection of its own, and made to meet it at a lock."""
+"""Plays a second process beside a runner: a thread with its own connection that meets it at a lock."""
 
 import threading
 from collections.abc import Callable
@@ -28,8 +28,7 @@ class OtherProcess:
     def comes_second(
         self, statement: Statement, part: Callable[[], object], first: WatchedDatabase | None = None
     ) -> None:
-        """Let the runner, or whoever uses the connection `first`, hold `statement` uncommitted until `part` waits for
-        it."""
+        """Let the runner, or the user of the connection `first`, hold `statement` uncommitted until `part` waits."""
 
         def start() -> None:
             self._part = self._pool.submit(part)
@@ -40,8 +39,11 @@ class OtherProcess:
     def comes_first(
         self, statement: Statement | None, part: Callable[[], object], as_far_as: str | None = None
     ) -> Callable[[Request | None], Completion]:
-        """What the runner's provider does: start `part`, and answer late, when `part` holds `statement` uncommitted, or
-        as much of it as comes before the end of a part. It is committed when the runner waits for it."""
+        """Return a provider that starts `part`, and answers when `part` holds `statement` uncommitted.
+
+        With `as_far_as`, `part` holds only the parts of the statement up to that one. It commits when the runner waits
+        for it.
+        """
         held = threading.Event()
 
         def hold() -> None:
@@ -61,7 +63,7 @@ class OtherProcess:
         return self._pool.submit(part)
 
     def is_waited_for(self, _: Request) -> Completion:
-        """What the runner's provider does: answer when the other's part is over."""
+        """Answer as the runner's provider when the other's part is over."""
         assert self._part is not None
         wait_for(self._part.done)
         return answer("sesame")

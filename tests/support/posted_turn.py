@@ -1,4 +1,4 @@
-"""A turn that is posted to the real handler of the turns function, with a council room's database and provider."""
+"""Posts a turn to the real handler of the turns function, with a council room's database and provider."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What runs on this machine, as /proc tells it. A zombie does not run: in a container nobody may reap an orphan."""
+"""Reads the running processes from /proc, without zombies, because a container may never reap an orphan."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ DEADLINE_S = 20.0
 
 
 def eventually(condition: Callable[[], Any], within_s: float = DEADLINE_S) -> Any:
-    """What `condition` returns once that is true. Fails when it takes too long."""
+    """Return the first true result of `condition`, or fail after `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while not (result := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"

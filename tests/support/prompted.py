@@ -1,4 +1,4 @@
-"""A long session, and every prompt that a turn of it sends."""
+"""Runs a long session, and keeps each prompt that its turns send."""
 
 import json
 from collections import deque

@@ -1,4 +1,4 @@
-"""Read a prompt back: who said what in it, as its marks say. A text that forges a mark makes this differ."""
+"""Reads the speakers and texts of a prompt by its marks, so that a forged mark changes the result."""
 
 import re
 
@@ -42,7 +42,7 @@ def speakers(text: str) -> list[Spoken]:
 
 
 def original(escaped: str) -> str:
-    """Take the backslash away behind each bracket that begins a mark. Fails where there is none."""
+    """Remove the backslash after each bracket that begins a mark, and fail when one is missing."""
     kept, position = "", 0
     for mark in _MARK.finditer(escaped):
         assert escaped[mark.end() : mark.end() + 1] == "\\", f"a mark in {escaped!r}"

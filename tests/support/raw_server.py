@@ -1,4 +1,4 @@
-"""A server on 127.0.0.1 that does to each connection what a test says, byte for byte."""
+"""Runs a server on 127.0.0.1 that treats each connection as a test says, byte for byte."""
 
 import contextlib
 import socket
@@ -63,7 +63,7 @@ def answering(connection: socket.socket) -> None:
 
 
 def dripping(start: bytes, drop: bytes = b"x") -> Serve:
-    """Answer with `start`, and then with a drop every PAUSE_S, for ever."""
+    """Answer with `start`, and then with a drop every PAUSE_S, without an end."""
 
     def serve(connection: socket.socket) -> None:
         heard(connection)

@@ -1,4 +1,4 @@
-"""The ledger by hour and by day, added up by plain SQL, beside what `roll_up` makes of it."""
+"""Adds up the ledger by hour and by day in plain SQL, to compare with `roll_up`."""
 
 import psycopg
 
@@ -12,7 +12,7 @@ _COLUMNS = f"start, user_id, {_GROUPS}, calls, {', '.join(TOKENS)}, amount_usd"
 
 def _span(table: str, span: str) -> str:
     start = f"date_trunc('{span}', created_at, 'UTC')"
-    # Rows that a test planted have no turn, and so no user.
+    # Rows that a test planted have no turn, so they have no user.
     return f"""
         INSERT INTO {table} ({_COLUMNS})
         SELECT {start}, coalesce(user_id, 'user-1'), {_GROUPS}, count(*) FILTER (WHERE kind = 'post'), {_SUMS}

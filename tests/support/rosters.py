@@ -1,4 +1,4 @@
-"""Rosters of the tests: the fields of entries, and files that name them."""
+"""Makes rosters for tests: the fields of entries, and files that name them."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A small Lambda Runtime API on 127.0.0.1, which hands out events and records each answer as it came over the wire."""
+"""Runs a small Lambda Runtime API on 127.0.0.1 that sends events and records each answer as its bytes."""
 
 import json
 import queue
@@ -40,8 +40,10 @@ class Answer:
 
 
 class RuntimeApi:
-    """`address` is for AWS_LAMBDA_RUNTIME_API. With `deaf_after`, the API stops reading a streamed answer after so many
-    chunks, until it is closed."""
+    """Serves the Runtime API at `address`, the value of AWS_LAMBDA_RUNTIME_API.
+
+    With `deaf_after`, it stops reading a streamed answer after that number of chunks, until it is closed.
+    """
 
     def __init__(self, prefix: str = "", deaf_after: int | None = None) -> None:
         self.answers: list[Answer] = []

@@ -1,4 +1,4 @@
-"""Edit the SQL of the protocol in this process, to show that a test notices."""
+"""Edits the SQL of the protocol in this process, to show that a test notices."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""Streams of chat completions as servers send them, each with the answer that it is."""
+"""Lists streams of chat completions as servers send them, each with its complete answer."""
 
 import json
 from collections.abc import Sequence

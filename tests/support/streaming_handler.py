@@ -1,4 +1,4 @@
-"""A handler for the runtime loop: it does as the event says."""
+"""Defines a handler for the runtime loop that does what its event says."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""TLS before a PostgreSQL server that speaks none: what the embedded one lacks, and RDS insists on."""
+"""Adds TLS in front of a PostgreSQL server without it, because RDS requires TLS and the embedded server has none."""
 
 import socket
 import ssl
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-# What a client says first when it wants TLS: a length, and a number in the place of a version.
+# The first bytes of a client that wants TLS: a length, and a number in the place of a version.
 _SSL_REQUEST = bytes.fromhex("00000008 04d2162f")
 
 
@@ -40,7 +40,7 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
 
 @contextmanager
 def tls_front(server_port: int, certificate: Path, key: Path) -> Iterator[int]:
-    """The port on which it listens for clients of the server at `server_port`. Who asks for no TLS is hung up on."""
+    """Yield a port for clients of the server at `server_port`, and hang up on clients without TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
 

@@ -1,4 +1,4 @@
-"""What a database client says on the wire, counted: a proxy on 127.0.0.1 in front of a PostgreSQL server."""
+"""Counts the messages of a database client by a proxy on 127.0.0.1 in front of a PostgreSQL server."""
 
 import socket
 import threading
@@ -16,8 +16,8 @@ _PLAIN = "?sslmode=disable&gssencmode=disable"
 class Wiretap:
     """Serves one connection. `url` leads through it to the database of the URL that was given.
 
-    `round_trips` are the client's requests for an answer (Sync, or a simple query), `statements` those that were
-    executed but for the ones whose text holds `ignoring`.
+    `round_trips` are the client's requests for an answer (Sync, or a simple query). `statements` are the executed
+    statements without those whose text holds `ignoring`.
     """
 
     def __init__(self, url: str, *, ignoring: str) -> None:

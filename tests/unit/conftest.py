@@ -1,6 +1,6 @@
-"""What unit tests share: a function's environment, and its log.
+"""Defines the fixtures of unit tests: a function's environment and its log.
 
-The rule this file protects: nothing of one test is left for the next, neither in a cache nor in the logging tree.
+Each fixture restores caches and loggers after its test.
 """
 
 import io
@@ -90,7 +90,7 @@ def context() -> LambdaContext:
 
 @pytest.fixture
 def log_lines(context: LambdaContext) -> Iterator[LogLines]:
-    """What was logged through `telemetry` so far, each line read as JSON."""
+    """Return the lines logged through `telemetry` so far, each read as JSON."""
     below = [logging.getLogger(name) for name in ("shared", "functions")]
     before = [(logger.handlers, logger.level, logger.propagate) for logger in below]
     telemetry.begin("request-of-the-fixture", context)

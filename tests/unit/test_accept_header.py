@@ -1,4 +1,4 @@
-"""How a client says whether it wants events or JSON."""
+"""Tests how a client asks for events or for JSON."""
 
 import pytest
 
@@ -49,7 +49,7 @@ EVENTS, JSON = True, False
         ("text/event-stream;q=0.5, application/json;q=2", JSON),
         ("text/event-stream;q=", EVENTS),
         ("text/event-stream;q=1.000", EVENTS),
-        # What a browser sends for a page.
+        # A browser sends this for a page.
         ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", JSON),
         (",,;,", JSON),
         ("text/event-streams", JSON),

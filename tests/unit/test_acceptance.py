@@ -1,4 +1,4 @@
-"""The clock that a turn goes by is the database's, carried on by that of its process."""
+"""Tests the clock of a turn: the database's time, continued by the clock of the process."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ import pytest
 from shared.turns.acceptance import Accepted
 
 
-def test_what_has_passed_since_the_turn_was_accepted_is_added_to_the_databases_clock(
+def test_clock_of_a_turn_adds_the_seconds_since_acceptance_to_the_databases_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     database_now = datetime(2030, 1, 1, tzinfo=UTC)

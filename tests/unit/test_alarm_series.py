@@ -1,4 +1,4 @@
-"""A stage that pays for few metrics emits what its alarms read, and nothing else."""
+"""Tests that a stage with few metrics emits only those that its alarms read."""
 
 import json
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def series(capsys: pytest.CaptureFixture[str]) -> set[tuple[str, ...]]:
     return found
 
 
-def test_a_turn_emits_what_alarms_read(capsys: pytest.CaptureFixture[str]) -> None:
+def test_turn_emits_the_metrics_that_alarms_read(capsys: pytest.CaptureFixture[str]) -> None:
     bill = Bill("tenant-1", uuid4(), Decimal("0.5"), Decimal("0.25"))
     telemetry.emit(TurnOutcome(uuid4(), "completed", "{}", calls=CALLS, seconds=3.0, published=True, bill=bill))
     text = capsys.readouterr().out
@@ -51,13 +51,13 @@ def test_a_turn_emits_what_alarms_read(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("metric", [metric for metric in Metric if metric not in ALARM_SERIES])
-def test_a_metric_that_no_alarm_reads_is_left_out(metric: Metric, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metric_that_no_alarm_reads_is_left_out(metric: Metric, capsys: pytest.CaptureFixture[str]) -> None:
     telemetry.count(metric)
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("metric", sorted(ALARM_SERIES))
-def test_a_metric_of_an_alarm_is_emitted_by_its_dimensions_alone(
+def test_metric_of_an_alarm_is_emitted_with_only_the_dimensions_that_the_alarm_reads(
     metric: Metric, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted: dict[Dimension, Any] = dict.fromkeys(ALARM_SERIES[metric], "x")

@@ -1,4 +1,4 @@
-"""A body is read through whatever servers and proxies put around it."""
+"""Tests how a body is read when servers and proxies add bytes around it."""
 
 import gzip
 import json
@@ -40,11 +40,11 @@ def bare(body: bytes) -> bytes:
         (BODY, {"content-type": "application/json; charset=zlib"}),
     ],
 )
-def test_a_body_is_uncompressed_and_in_utf8(body: bytes, headers: dict[str, str]) -> None:
+def test_body_is_uncompressed_and_decoded_to_utf8(body: bytes, headers: dict[str, str]) -> None:
     assert plain(body, headers) == BODY
 
 
-def test_the_charset_of_the_headers_counts() -> None:
+def test_body_is_decoded_by_the_charset_of_its_headers() -> None:
     body = '{"text": "café"}'.encode("latin-1")
     assert plain(body, {"content-type": "application/json; charset=ISO-8859-1"}) == '{"text": "café"}'.encode()
 
@@ -63,12 +63,12 @@ def test_a_body_that_cannot_be_uncompressed_is_empty(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", ["{0}", " \r\n{0}\n", "\ufeff{0}", "{0}\n\ndata: [DONE]\n\n", "{0}[DONE]"])
-def test_a_document_is_read_through_what_surrounds_it(body: str) -> None:
+def test_document_is_read_when_other_bytes_surround_it(body: str) -> None:
     assert read_document(body.replace("{0}", TEXT).encode()) == {"text": "Grüße 👋"}
 
 
 @pytest.mark.parametrize("body", ["", "<html>", TEXT + TEXT, TEXT + " and more", "data: {", "[DONE]"])
-def test_anything_else_is_no_document(body: str) -> None:
+def test_document_is_refused_when_the_body_is_not_one(body: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 json's own messages
         read_document(body.encode())
 
@@ -83,7 +83,7 @@ def delta(content: str | None, finish_reason: str | None = None, **more: object)
 
 
 @pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\n", "\n: a comment\nevent: message\n\n"])
-def test_a_stream_is_put_together(end: str) -> None:
+def test_stream_is_joined_into_one_answer(end: str) -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 2}
     last = {"id": "chatcmpl-1", "choices": [], "usage": usage}
     document = read_document(streamed(delta("Hel"), delta("lo\u2028"), delta(None, "stop"), last, end=end))
@@ -98,7 +98,7 @@ def test_a_stream_of_one_whole_answer_is_that_answer() -> None:
     assert document["choices"][0]["message"] == message
 
 
-def test_an_error_in_a_stream_is_kept() -> None:
+def test_error_in_a_stream_is_kept() -> None:
     document = read_document(streamed(delta("Half"), delta(None, "error", error={"code": 502})))
     assert document["error"] == {"code": 502}
     assert document["choices"][0]["finish_reason"] == "error"

@@ -1,4 +1,4 @@
-"""The form of API keys."""
+"""Tests the form of API keys."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ from shared.domain.api_key import hash_key, is_key, looks_like_key, new_key, pre
 KEY = "pan_" + "aZ09" * 10 + "xyz"
 
 
-def test_a_new_key_has_the_form_and_is_never_the_same() -> None:
+def test_new_key_has_the_form_and_differs_from_every_other_key() -> None:
     keys = {new_key() for _ in range(1000)}
     assert len(keys) == 1000
     assert all(re.fullmatch(r"pan_[0-9A-Za-z]{43}", key) and is_key(key) and looks_like_key(key) for key in keys)
@@ -46,7 +46,7 @@ def test_a_new_key_has_the_form_and_is_never_the_same() -> None:
         KEY[4:],
     ],
 )
-def test_another_form_is_no_key(text: str) -> None:
+def test_text_of_another_form_is_not_a_key(text: str) -> None:
     assert is_key(KEY)
     assert not is_key(text)
     assert looks_like_key(text) == text.startswith("pan_")

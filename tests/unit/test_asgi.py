@@ -1,4 +1,4 @@
-"""The bridge from an ASGI application to a handler's answer, beside Mangum for what is complete."""
+"""Tests the bridge from an ASGI application to the answer of a handler."""
 
 import asyncio
 import base64
@@ -108,7 +108,7 @@ def test_answer_is_mangums_when_the_response_is_complete(
 
 
 @given(st.lists(bodies, min_size=1, max_size=5), st.lists(st.tuples(names, values), max_size=6))
-def test_answer_streams_what_mangum_joins(pieces: list[bytes], headers: list[tuple[bytes, bytes]]) -> None:
+def test_answer_streams_the_pieces_that_mangum_joins(pieces: list[bytes], headers: list[tuple[bytes, bytes]]) -> None:
     start: Message = {"type": "http.response.start", "status": 200, "headers": headers}
     app = saying(start, *map(part, pieces), END)
     found = stream_of(app)
@@ -120,7 +120,7 @@ def test_answer_streams_what_mangum_joins(pieces: list[bytes], headers: list[tup
     assert list(found.cookies) == joined["multiValueHeaders"].get("set-cookie", [] if cookie is None else [cookie])
 
 
-def test_stream_runs_on_the_thread_that_reads_it_and_never_ahead_of_it() -> None:
+def test_stream_runs_on_the_reading_thread_and_only_when_it_reads() -> None:
     said: list[object] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

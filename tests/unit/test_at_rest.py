@@ -1,4 +1,4 @@
-"""An idle development stage stays cheap, and each dollar of it is explained."""
+"""Tests the cost of an idle development stage, line by line."""
 
 from dataclasses import replace
 from typing import Any
@@ -31,7 +31,7 @@ def test_saving_switch_lowers_the_cost(change: dict[str, Any]) -> None:
     assert at_rest.total(replace(DEV, **change)) < at_rest.total(DEV) - 0.5
 
 
-def test_a_database_that_stops_at_night_costs_the_share_of_the_week_that_it_runs() -> None:
+def test_database_that_stops_at_night_costs_its_running_share_of_the_week() -> None:
     hours = Awake("07:00", "20:00")
     storage = 20 * 0.137
     always, nights = (

@@ -1,4 +1,4 @@
-"""One step of a turn: what its prompt may take, how long it waits, and what time and budget allow."""
+"""Tests the limits of one step of a turn: prompt size, pauses, time and budget."""
 
 from dataclasses import replace
 
@@ -22,19 +22,19 @@ class TestOverflow:
         assert isinstance(settled, Attempt)
         assert (settled.verdict, settled.model_alias) == ("reply", "deep")
 
-    def test_the_fallback_alias_is_sent_what_its_own_window_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_prompt_of_the_fallback_alias_fits_into_its_own_window(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch).answers("context_overflow", "context_overflow", None)
         stage.asker.settle(ASK)
         assert stage.asked == ["deep", "deep", "fast"]
         assert stage.provider.requests[2].messages[0].text.startswith(f"{ROOMS['fast']} tokens")
 
-    def test_an_overflow_that_another_process_met_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_prompt_is_halved_when_another_process_met_the_overflow(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, attempt(DEEP, "context_overflow")).answers(None)
         stage.asker.settle(ASK)
         (request,) = stage.provider.requests
         assert estimate_tokens(request.messages) == pytest.approx(ROOMS["deep"] / 2, rel=0.02)
 
-    def test_a_later_step_knows_that_the_estimate_was_too_low(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_later_step_uses_the_corrected_estimate_after_an_overflow(self, monkeypatch: pytest.MonkeyPatch) -> None:
         short = replace(ASK, build=lambda room: (Message("user", "x" * 3 * (room // 4)),))
         stage = Stage(monkeypatch).answers("context_overflow", None)
         stage.asker.settle(short)
@@ -50,7 +50,7 @@ class TestOverflow:
         assert stage.asker.estimates.window(FAST) == FAST.context_window
 
     @pytest.mark.parametrize("named", [10_000_000, 8193, 300, 0])
-    def test_a_number_that_is_no_smaller_window_changes_nothing(
+    def test_window_is_unchanged_when_the_named_number_is_not_smaller(
         self, monkeypatch: pytest.MonkeyPatch, named: int
     ) -> None:
         stage = Stage(monkeypatch)
@@ -69,7 +69,7 @@ class TestOverflow:
 
 class TestPause:
     @pytest.mark.parametrize(("retry_after", "pause"), [(None, 0.5), (0.0, 0.5), (0.25, 0.25), (2.0, 2.0)])
-    def test_a_throttled_provider_is_given_a_moment_after_the_intent(
+    def test_short_pause_for_a_throttled_provider_follows_the_intent(
         self, monkeypatch: pytest.MonkeyPatch, retry_after: float | None, pause: float
     ) -> None:
         stage = Stage(monkeypatch)
@@ -113,7 +113,7 @@ class TestPause:
         assert (stage.asked, stage.slept) == (["deep", "deep", "fast"], [0.5])
 
     @pytest.mark.parametrize(("passed", "pause"), [(0.0, 6.0), (4.0, 2.0), (5.5, 0.5), (6.0, None), (60.0, None)])
-    def test_a_wait_begins_with_the_answer_in_whatever_process_that_came(
+    def test_pause_counts_from_the_answer_when_another_process_received_it(
         self, monkeypatch: pytest.MonkeyPatch, passed: float, pause: float | None
     ) -> None:
         answer = replace(completion("throttled"), retry_after_s=6.0)
@@ -122,7 +122,9 @@ class TestPause:
         stage.asker.settle(ASK)
         assert stage.slept == ([] if pause is None else [pause])
 
-    def test_a_process_that_does_not_wait_so_long_says_when_to_go_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_process_that_ends_before_the_pause_returns_the_time_to_go_on(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         answer = replace(completion("throttled"), retry_after_s=6.0)
         stage = Stage(monkeypatch, replace(attempt(DEEP, "throttled"), completion=answer))
         with pytest.raises(OutOfTime) as caught:
@@ -132,7 +134,7 @@ class TestPause:
         assert stage.slept == [6.0]
 
     @pytest.mark.parametrize("error", [error for error in ERRORS if error != "throttled"])
-    def test_nothing_else_is_waited_for(self, monkeypatch: pytest.MonkeyPatch, error: str) -> None:
+    def test_step_does_not_pause_for_other_errors(self, monkeypatch: pytest.MonkeyPatch, error: str) -> None:
         stage = Stage(monkeypatch).answers(error, error, None)
         stage.asker.settle(ASK)
         assert stage.slept == []
@@ -142,11 +144,13 @@ class TestTime:
     # At least half of a call's own time.
     NEEDED = DEEP.max_call_s / 2 + CALL_MARGIN_S
 
-    def test_a_call_that_just_fits_is_made(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_call_is_made_when_it_just_fits_into_the_time_left(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, seconds_left=self.NEEDED)
         assert isinstance(stage.asker.settle(ASK), Attempt)
 
-    def test_a_call_that_would_not_fit_leaves_no_trace(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_call_that_does_not_fit_into_the_time_left_is_not_in_the_journal(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         stage = Stage(monkeypatch, seconds_left=self.NEEDED - 0.001)
         with pytest.raises(OutOfTime):
             stage.asker.settle(ASK)
@@ -162,7 +166,7 @@ class TestTime:
             (DEEP.max_call_s / 2, DEEP.max_call_s / 2),
         ],
     )
-    def test_a_call_gets_the_time_that_is_left_at_most(
+    def test_call_gets_at_most_the_time_left(
         self, monkeypatch: pytest.MonkeyPatch, left: float, limit: float | None
     ) -> None:
         stage = Stage(monkeypatch, seconds_left=left + CALL_MARGIN_S)
@@ -170,7 +174,7 @@ class TestTime:
         assert [request.timeout_s for request in stage.provider.requests] == [pytest.approx(limit) if limit else None]
         assert [request.limit_s for request in stage.provider.requests] == [pytest.approx(limit or DEEP.max_call_s)]
 
-    def test_the_pause_has_to_fit_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_call_needs_time_for_its_pause_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         throttled = attempt(DEEP, "throttled")
         assert isinstance(Stage(monkeypatch, throttled, seconds_left=self.NEEDED + 0.5).asker.settle(ASK), Attempt)
         stage = Stage(monkeypatch, throttled, seconds_left=self.NEEDED + 0.499)
@@ -178,7 +182,7 @@ class TestTime:
             stage.asker.settle(ASK)
         assert (stage.journal.log, caught.value.wait_s) == ([], 0.5)
 
-    def test_the_clock_of_the_alias_that_is_asked_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_call_needs_the_time_limit_of_the_alias_that_is_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
         slow = replace(DEEP, max_call_s=100.0)
         stage = Stage(
             monkeypatch, attempt(slow, "unavailable"), deep=slow, seconds_left=FAST.max_call_s / 2 + CALL_MARGIN_S
@@ -187,7 +191,7 @@ class TestTime:
         assert isinstance(settled, Attempt)
         assert settled.model_alias == "fast"
 
-    def test_what_was_answered_before_time_ran_out_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_answer_is_kept_when_time_runs_out_after_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, seconds_left=self.NEEDED + 0.4).answers("throttled")
         with pytest.raises(OutOfTime):
             stage.asker.settle(ASK)
@@ -195,13 +199,13 @@ class TestTime:
 
 
 class TestBudget:
-    def test_a_refused_hold_ends_the_step_without_a_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_refused_hold_ends_the_step_without_a_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, holds=0)
         assert stage.asker.settle(ASK) == Refused("budget_exceeded")
         assert stage.journal.log == ["open"]
         assert stage.provider.requests == []
 
-    def test_so_does_one_that_is_refused_to_the_second_attempt(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_refused_hold_of_the_second_attempt_ends_the_step(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, holds=1).answers("timeout")
         assert stage.asker.settle(ASK) == Refused("budget_exceeded")
         assert [(a.error, a.verdict) for a in stage.journal.closed] == [("timeout", None)]

@@ -1,4 +1,4 @@
-"""One step of a turn: which alias is asked, how often, and what ends it."""
+"""Tests which alias a step of a turn asks, how often, and when the step ends."""
 
 from dataclasses import replace
 from typing import get_args
@@ -20,16 +20,16 @@ def test_every_error_of_the_port_is_in_one_of_the_tables() -> None:
 
 
 class TestNextAlias:
-    def test_the_agents_own_alias_comes_first(self) -> None:
+    def test_next_alias_is_the_agents_own_at_first(self) -> None:
         assert next_alias(DEEP, []) == "deep"
         assert next_alias(FAST, []) == "fast"
 
     @pytest.mark.parametrize("model", [DEEP, FAST], ids=["fallback", "no fallback"])
-    def test_an_answer_ends_the_step(self, model: Model) -> None:
+    def test_next_alias_is_none_after_an_answer(self, model: Model) -> None:
         assert next_alias(model, [attempt(model, None)]) is None
 
     @pytest.mark.parametrize("error", AGAIN)
-    def test_what_may_pass_is_tried_once_more_and_then_by_the_fallback(self, error: str) -> None:
+    def test_transient_error_is_tried_once_more_and_then_by_the_fallback(self, error: str) -> None:
         assert next_alias(DEEP, [attempt(DEEP, error)]) == "deep"
         assert next_alias(DEEP, [attempt(DEEP, error)] * 2) == "fast"
         assert next_alias(DEEP, [attempt(DEEP, error)] * 2 + [attempt(FAST, error)]) is None
@@ -37,13 +37,13 @@ class TestNextAlias:
         assert next_alias(FAST, [attempt(FAST, error)] * 2) is None
 
     @pytest.mark.parametrize("error", ELSEWHERE)
-    def test_an_alias_that_would_fail_again_is_not_asked_again(self, error: str) -> None:
+    def test_alias_is_not_asked_again_after_a_permanent_error(self, error: str) -> None:
         assert next_alias(DEEP, [attempt(DEEP, error)]) == "fast"
         assert next_alias(DEEP, [attempt(DEEP, "timeout"), attempt(DEEP, error)]) == "fast"
         assert next_alias(FAST, [attempt(FAST, error)]) is None
 
     @pytest.mark.parametrize("adapted", [True, None], ids=["here", "in another process"])
-    def test_an_adapted_request_is_no_second_try(self, adapted: bool | None) -> None:
+    def test_adapted_request_does_not_count_as_a_second_try(self, adapted: bool | None) -> None:
         refused = adaption(DEEP, adapted)
         assert next_alias(DEEP, [refused]) == "deep"
         assert next_alias(DEEP, [refused, attempt(DEEP, "timeout")]) == "deep"
@@ -53,7 +53,7 @@ class TestNextAlias:
         assert next_alias(DEEP, [attempt(DEEP, "unavailable"), adaption(FAST, adapted)]) == "fast"
 
     @pytest.mark.parametrize("error", FINAL)
-    def test_a_refusal_is_final(self, error: str) -> None:
+    def test_refusal_ends_the_step(self, error: str) -> None:
         assert next_alias(DEEP, [attempt(DEEP, error)]) is None
         assert next_alias(DEEP, [attempt(DEEP, "timeout"), attempt(DEEP, error)]) is None
         assert next_alias(FAST, [attempt(FAST, error)]) is None
@@ -71,7 +71,7 @@ def adaption(model: Model, adapted: bool | None) -> Attempt:
 class TestSettle:
     @pytest.mark.parametrize("fallback", [True, False], ids=["fallback", "no fallback"])
     @pytest.mark.parametrize("error", ERRORS)
-    def test_a_step_that_never_gets_an_answer_fails_with_its_last_attempt(
+    def test_step_without_an_answer_fails_with_its_last_attempt(
         self, monkeypatch: pytest.MonkeyPatch, error: str, fallback: bool
     ) -> None:
         deep = DEEP if fallback else replace(DEEP, fallback_alias=None)
@@ -100,7 +100,7 @@ class TestSettle:
         assert isinstance(settled, Attempt)
         assert (settled.verdict, settled.model_alias, len(stage.asked)) == ("reply", "fast", calls)
 
-    def test_an_answer_that_was_cut_at_its_cap_is_an_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_answer_that_was_cut_at_its_cap_ends_the_step(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch)
         stage.provider.enqueue(Completion("succeeded", "An ans", "max_tokens"))
         settled = stage.asker.settle(ASK)
@@ -108,14 +108,14 @@ class TestSettle:
         assert (settled.verdict, settled.error) == ("reply", None)
 
     @pytest.mark.parametrize("text", ["", " \n\t\r", "\u00a0\u2003\u2028", "\ufeff\u200b\u2060\u00ad", "\x01\x1b"])
-    def test_a_text_that_nobody_sees_is_no_answer(self, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    def test_invisible_text_counts_as_an_empty_reply(self, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         stage = Stage(monkeypatch)
         stage.provider.enqueue(Completion("succeeded", text, "end_turn"))
         stage.answers(None)
         stage.asker.settle(ASK)
         assert [closed.error for closed in stage.journal.closed] == ["empty_reply", None]
 
-    def test_each_call_is_a_new_one_and_is_what_the_journal_was_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_each_call_has_a_new_id_and_equals_its_journal_entry(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch).answers("timeout", "timeout", None)
         stage.asker.settle(ASK)
         requests = stage.provider.requests
@@ -131,7 +131,7 @@ class TestSettle:
 
 class TestSize:
     @pytest.mark.parametrize("letter", ["a", "é", "王", "😀", "\x01"])
-    def test_an_answer_is_cut_at_so_many_bytes_and_never_within_a_character(
+    def test_answer_is_cut_at_the_byte_limit_between_characters(
         self, monkeypatch: pytest.MonkeyPatch, letter: str
     ) -> None:
         settled = settle(monkeypatch, Completion("succeeded", "!" + letter * MAX_TEXT_BYTES, "end_turn"))
@@ -140,24 +140,22 @@ class TestSize:
         assert MAX_TEXT_BYTES - 4 < len(text.encode()) <= MAX_TEXT_BYTES
         assert (settled.completion.stop_reason, settled.verdict) == (SIZE_LIMIT, "reply")
 
-    def test_an_answer_of_exactly_so_many_bytes_is_whole(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_answer_of_exactly_the_byte_limit_is_not_cut(self, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = Completion("succeeded", "a" * MAX_TEXT_BYTES, "max_tokens", Usage(3, 4))
         assert settle(monkeypatch, whole).completion == whole
 
-    def test_a_cut_answer_costs_what_the_provider_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_cut_answer_costs_the_tokens_that_the_provider_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
         usage = Usage(10, 1_000_000)
         settled = settle(monkeypatch, Completion("succeeded", "a" * 3_000_000, "end_turn", usage))
         assert settled.completion.usage == usage
         assert settled.cost_usd == cost(DEEP.rates, usage)
 
-    def test_a_withheld_answer_stays_withheld_however_long_it_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_withheld_answer_stays_withheld_when_it_is_too_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
         settled = settle(monkeypatch, Completion("succeeded", "a" * 3_000_000, "content_filtered"))
         assert (settled.error, settled.verdict) == ("content_filtered", "failed")
         assert len(settled.completion.text) == MAX_TEXT_BYTES
 
-    def test_a_text_that_grows_when_it_is_made_storable_is_cut_after_that(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_answer_is_cut_after_it_is_made_storable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         settled = settle(monkeypatch, Completion("succeeded", "\x00" * MAX_TEXT_BYTES, "end_turn"))
         assert settled.completion.text == "\ufffd" * (MAX_TEXT_BYTES // 3)
 
@@ -190,7 +188,7 @@ class TestResume:
         ],
         ids=["none", "one", "two", "unreachable"],
     )
-    def test_attempts_that_the_journal_knows_count(
+    def test_step_counts_the_attempts_in_the_journal(
         self, monkeypatch: pytest.MonkeyPatch, known: list[Attempt], asked: list[str]
     ) -> None:
         stage = Stage(monkeypatch, *known).answers(*["timeout"] * 5)
@@ -207,7 +205,7 @@ class TestResume:
         ],
         ids=["used up", "final"],
     )
-    def test_where_nothing_is_left_to_try_the_step_has_failed(
+    def test_step_fails_without_a_call_when_no_attempt_is_left(
         self, monkeypatch: pytest.MonkeyPatch, known: list[Attempt]
     ) -> None:
         stage = Stage(monkeypatch, *known, seconds_left=0.0)

@@ -1,4 +1,4 @@
-"""Which credential says who is calling: by a token or an API key, and in its one place."""
+"""Tests how a token or an API key identifies its caller."""
 
 import json
 from typing import Any
@@ -32,7 +32,7 @@ VALUES = {
 
 
 class Keys:
-    """Stands in for the table: `looked_up` are the hashes that were asked for."""
+    """Plays the table of keys; `looked_up` holds the requested hashes."""
 
     def __init__(self) -> None:
         self.looked_up: list[bytes] = []
@@ -91,7 +91,7 @@ def refused(authority: Authority, asked: dict[str, Any]) -> str:
     return reason
 
 
-def test_a_token_says_who_is_calling(authority: Authority, table: Keys) -> None:
+def test_token_names_its_caller(authority: Authority, table: Keys) -> None:
     token = OURS.token(roles=["member", "admin", "pilots"], email="ada@example.org")
     known = Identity("ada", "acme", ("member", "admin"), "ada@example.org")
     assert authority.identify(sent(f"Bearer {token}")) == known
@@ -103,7 +103,7 @@ def test_a_key_acts_as_its_creator_in_its_role(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize("name", ["authorization", "AUTHORIZATION"])
-def test_the_case_of_the_header_and_of_the_scheme_does_not_matter(authority: Authority, name: str) -> None:
+def test_credential_is_accepted_in_any_case_of_header_and_scheme(authority: Authority, name: str) -> None:
     assert authority.identify(sent(f"bearer {OURS.token()}", name=name)).user == "ada"
 
 
@@ -143,7 +143,7 @@ def test_a_known_key_is_looked_up_every_time(authority: Authority, table: Keys) 
     assert len(table.looked_up) == 3
 
 
-def test_a_flood_of_unknown_keys_is_forgotten_again(table: Keys, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_of_unknown_keys_is_bounded(table: Keys, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "_MOST_REMEMBERED", 3)
     authority = make(clock)
     keys = [new_key() for _ in range(10)]
@@ -155,7 +155,7 @@ def test_a_flood_of_unknown_keys_is_forgotten_again(table: Keys, clock: Clock, m
     assert len(table.looked_up) == 11
 
 
-def test_a_credential_counts_in_its_one_place(authority: Authority, table: Keys) -> None:
+def test_credential_is_refused_outside_one_bearer_header(authority: Authority, table: Keys) -> None:
     for credential in (OURS.token(), KEY):
         for asked in (
             sent(f"Bearer {credential}", f"Bearer {credential}"),
@@ -176,7 +176,7 @@ def test_a_credential_counts_in_its_one_place(authority: Authority, table: Keys)
     assert table.looked_up == []
 
 
-def test_a_key_is_no_token_and_a_token_no_key(authority: Authority) -> None:
+def test_token_of_another_form_is_refused_as_malformed(authority: Authority) -> None:
     assert refused(authority, sent("Bearer a.b.c")) == "The token is malformed."
 
 
@@ -210,7 +210,7 @@ class TestPolicy:
         }
 
     @pytest.mark.parametrize("fault", [KeysUnavailable(), DatabaseUnavailable(), RuntimeError("secret")])
-    def test_what_cannot_be_decided_is_raised_and_never_denied(
+    def test_fault_while_deciding_is_raised_and_not_denied(
         self, decide: Any, authority: Authority, monkeypatch: pytest.MonkeyPatch, fault: Exception, log_lines: Any
     ) -> None:
         def fail(_: Any) -> Identity:

@@ -1,4 +1,4 @@
-"""A record of Bedrock's invocation log: whose it is, what was billed, and what cannot be believed."""
+"""Tests how records of Bedrock's invocation log are read: their stage, their tokens and their mistakes."""
 
 import io
 import json
@@ -37,17 +37,17 @@ def without_answer(**output: Any) -> dict[str, Any]:
     return record(output={"outputContentType": "application/json", "outputTokenCount": 446} | output)
 
 
-def test_a_record_of_ours_has_the_tokens_of_its_answer() -> None:
+def test_record_of_our_call_has_the_tokens_of_its_answer() -> None:
     assert read(record()) == [RECORD]
 
 
-def test_without_the_answer_bedrocks_own_counts_are_taken() -> None:
+def test_record_without_an_answer_has_bedrocks_own_counts() -> None:
     assert read(without_answer(), without_answer(outputBodyS3Path="s3://logs/data/x_output.json.gz")) == [COUNTED] * 2
     counts = {"inputTokenCount": 35}
     assert read(without_answer() | {"input": counts}) == [ProviderRecord(CALL_ID, billed=True, usage=Usage(35, 446))]
 
 
-def test_a_record_without_any_text_is_enough() -> None:
+def test_record_without_text_is_read() -> None:
     """The account's stack delivers no text. One-hour writes to a cache are then not told from the others."""
     bare = record()
     del bare["input"]["inputBodyJson"], bare["output"]["outputBodyJson"]
@@ -75,7 +75,7 @@ def test_a_stream_that_failed_after_its_first_words_is_billed() -> None:
     assert read(cut, refused) == [COUNTED, REFUSED]
 
 
-def test_what_the_answer_says_goes_before_bedrocks_own_counts() -> None:
+def test_tokens_of_the_answer_win_over_bedrocks_own_counts() -> None:
     """It is what the journal would have kept."""
     wrong = record()
     wrong["output"]["outputTokenCount"] = 1
@@ -107,17 +107,17 @@ def test_a_call_that_failed_after_it_had_written_is_billed() -> None:
         {"stage": None, "call_id": "x"},
     ],
 )
-def test_a_record_of_another_application_or_stage_is_nothing(metadata: object) -> None:
+def test_record_of_another_application_or_stage_is_skipped(metadata: object) -> None:
     foreign = record(requestMetadata=metadata, schemaVersion="9", operation="InvokeModel", input=7)
     bare = {name: value for name, value in foreign.items() if name != "requestMetadata"}
     assert read(foreign, bare, record()) == [RECORD]
 
 
-def test_a_stage_is_known_as_bedrock_was_told_of_it() -> None:
+def test_stage_is_compared_in_the_form_that_bedrock_accepts() -> None:
     assert read(record(requestMetadata={"stage": "prod-1", "call_id": str(CALL_ID)}), stage="prod!1") == [RECORD]
 
 
-def test_more_than_what_is_asked_for_is_left_alone() -> None:
+def test_unknown_fields_of_a_record_are_ignored() -> None:
     assert read(record(schemaVersion="1.7", inferenceRegion="eu-west-1", status=3, newest={"field": []})) == [RECORD]
 
 
@@ -148,5 +148,5 @@ def test_more_than_what_is_asked_for_is_left_alone() -> None:
     ],
     ids=count(),
 )
-def test_a_record_that_cannot_be_believed_is_told_of(line: Any) -> None:
+def test_record_that_cannot_be_believed_is_reported(line: Any) -> None:
     assert read(record(), line, record()) == [RECORD, None, RECORD]

@@ -1,4 +1,4 @@
-"""The fakes that cache like providers count as those do, and prompts of 30 turns are read from their caches."""
+"""Tests that the caching fakes count as providers do, and that prompts of 30 turns are read from their caches."""
 
 from dataclasses import replace
 from typing import Any
@@ -63,7 +63,7 @@ def test_the_openai_fake_keeps_the_prompts_of_each_key_apart() -> None:
     assert fake.complete(asked(entry, HALF, HALF, cache_key="one")).usage.cache_read_tokens == 1152
 
 
-def test_the_bedrock_fake_writes_and_reads_what_stands_before_cache_points() -> None:
+def test_the_bedrock_fake_writes_and_reads_the_prompt_before_cache_points() -> None:
     now = [0.0]
     fake, entry = CachingBedrock("Yes.", 1000, lambda: now[0]), model("bedrock", 1000)
     assert counted(fake.complete(asked(entry, HALF, HALF)).usage) == (0, 0, 1200)
@@ -96,5 +96,5 @@ def test_prompts_of_a_session_are_read_from_the_cache(provider: LlmProvider, cas
         assert before.share == 0
 
 
-def test_the_figures_are_the_same_in_every_run() -> None:
+def test_figures_are_the_same_in_every_run() -> None:
     assert measure(CASES[1], "bedrock", cached=True) == measure(CASES[1], "bedrock", cached=True)

@@ -1,4 +1,4 @@
-"""Where requests of Converse have cache points, and that a call's reserve covers what it may write to the cache."""
+"""Tests the places of cache points in requests of Converse, and the reserve for writing to the cache."""
 
 from dataclasses import replace
 from typing import Any
@@ -59,8 +59,8 @@ def test_cache_points_follow_the_system_prompt_and_the_last_two_messages_of_the_
     assert optional_parts(converse) == {"thinking", "cachePoint"}
 
 
-def test_a_prompt_is_marked_where_the_next_one_reads_it() -> None:
-    """What a point ends in one prompt is word for word what a point ends in the next."""
+def test_cache_point_ends_the_same_text_in_the_next_prompt() -> None:
+    """The text before a point is the same, word for word, in both prompts."""
     first = written(1000, said(LONG, "One?", "One.", "Two?"))
     second = written(1000, said(LONG, "One?", "One.", "Two?", "Two.", "Three?"))
     assert second["system"] == first["system"]
@@ -83,7 +83,7 @@ def test_a_cache_point_needs_the_minimum_before_it(texts: tuple[str, ...], expec
     assert places(written(1000, said(*texts))) == expected
 
 
-def test_a_prompt_that_no_other_one_repeats_is_marked_after_its_system_prompt_only() -> None:
+def test_prompt_that_is_not_repeated_has_only_the_point_after_its_system_prompt() -> None:
     assert places(written(1000, said(LONG, "One?", "One.", LONG), continues=False)) == ["system"]
 
 
@@ -109,7 +109,7 @@ def test_refused_cache_points_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("alias", CATALOG)
-def test_the_reserve_covers_a_prompt_that_is_all_written_to_the_cache(alias: str) -> None:
+def test_reserve_covers_a_prompt_that_is_completely_written_to_the_cache(alias: str) -> None:
     """A write costs more than input."""
     entry = CATALOG[alias]
     messages = said(LONG, LONG)
@@ -122,6 +122,6 @@ def test_the_reserve_covers_a_prompt_that_is_all_written_to_the_cache(alias: str
     assert entry.rates.cache_write >= entry.rates.input
 
 
-def test_the_packaged_catalog_says_from_which_length_on_its_models_cache() -> None:
+def test_packaged_catalog_has_the_minimum_length_that_its_models_cache() -> None:
     minimums = {alias: entry.dialect.cache_minimum for alias, entry in CATALOG.items()}
     assert minimums == {"fast": 1024, "deep": 1024, "strict": 4096, "nova": None}

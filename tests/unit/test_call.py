@@ -1,4 +1,4 @@
-"""A call as the journal keeps it in memory: what came of it, who pays for it, and what is told of it."""
+"""Tests a call of the journal in memory: its outcome, its account and its figures."""
 
 import json
 from dataclasses import replace
@@ -33,7 +33,7 @@ def opened(payer: str = TENANT) -> Call:
 
 
 def ended(error: str | None, verdict: Verdict | None, payer: str = TENANT) -> Call:
-    """What is billed has used the same tokens."""
+    """Return an ended call; each billed call has the same tokens."""
     came = completion(error)
     usage = USAGE if came.status == "succeeded" else Usage()
     return opened(payer).finished(replace(came, usage=usage), error, verdict)
@@ -60,9 +60,7 @@ RESERVE = opened().reserve_usd
     ],
     ids=["reply", "of the platform", "superseded", "failed", "unbilled", "unknown", "died", "died of the platform"],
 )
-def test_a_reply_is_its_payers_an_unknown_outcome_in_suspense_and_an_undecided_call_the_platforms(
-    call: Call, charge: Charge
-) -> None:
+def test_account_of_a_call_is_the_payer_suspense_or_the_platform_by_its_outcome(call: Call, charge: Charge) -> None:
     assert call.charge() == charge
 
 
@@ -78,11 +76,11 @@ def test_a_reply_is_its_payers_an_unknown_outcome_in_suspense_and_an_undecided_c
     ],
     ids=["answered", "the last", "another is to come", "too late", "died"],
 )
-def test_an_attempt_is_used_up_by_an_outcome_unless_it_came_too_late(call: Call, counts: bool) -> None:
+def test_outcome_counts_as_an_attempt_unless_it_is_too_late(call: Call, counts: bool) -> None:
     assert call.counts is counts
 
 
-def test_what_is_told_of_a_call_is_how_long_it_took_and_when_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_of_a_call_have_its_duration_and_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.turns.call.time", SimpleNamespace(monotonic=iter([100.0, 107.5]).__next__))
     call = ended(None, "reply")
     assert call.figures() == CallFigures("agent", "fast", "succeeded", USAGE, 7.5, 100.0, call.call_id)
@@ -92,8 +90,8 @@ def test_what_is_told_of_a_call_is_how_long_it_took_and_when_it_began(monkeypatc
     "call",
     [ended(None, "reply"), ended("empty_reply", "failed"), ended("timeout", None), opened(), throttled()],
 )
-def test_a_call_that_is_read_from_the_journal_is_the_one_that_was_written(call: Call) -> None:
-    """But for what the journal does not keep: how long it took, and what nobody reads again."""
+def test_call_read_from_the_journal_equals_the_written_call(call: Call) -> None:
+    """Except the duration and the fields that no code reads again, which the journal does not keep."""
     written = json.loads(json_text(call.intent(ASK, REQUEST)))
     row: dict[str, Any] = {**written, "call_id": call.call_id, "payer": call.payer, "finished_at": None}
     row["reserve_usd"] = Decimal(row["reserve_usd"])
@@ -124,6 +122,6 @@ def _as_kept(came: Completion) -> Completion:
     ],
     ids=["model", "text", "role", "fewer", "cap", "temperature"],
 )
-def test_the_hash_is_of_all_that_is_sent_and_of_nothing_else(change: dict[str, Any]) -> None:
+def test_hash_covers_every_sent_field_and_no_id(change: dict[str, Any]) -> None:
     assert _hash(replace(REQUEST, **change)) != _hash(REQUEST)
     assert _hash(replace(REQUEST, call_id=str(uuid4()), turn_id=str(uuid4()))) == _hash(REQUEST)

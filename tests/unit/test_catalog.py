@@ -1,4 +1,4 @@
-"""The aliases of a deployment, and what they may not be."""
+"""Tests the aliases of a deployment and the limits on them."""
 
 from decimal import Decimal
 from typing import Any, get_args
@@ -31,7 +31,7 @@ def test_every_provider_has_the_two_common_aliases_and_sound_figures(provider: s
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_fallback_is_another_alias_of_the_catalog_without_one_of_its_own(provider: str) -> None:
+def test_fallback_is_another_alias_without_a_fallback(provider: str) -> None:
     models = build(settings(provider))
     for model in models.values():
         if model.fallback_alias is not None:
@@ -40,18 +40,18 @@ def test_a_fallback_is_another_alias_of_the_catalog_without_one_of_its_own(provi
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_one_setting_overrides_the_clock_of_every_alias(provider: str) -> None:
+def test_one_setting_overrides_the_time_limit_of_every_alias(provider: str) -> None:
     assert {model.max_call_s for model in build(settings(provider, 2.5)).values()} == {2.5}
 
 
-def test_an_alias_that_the_worker_has_no_time_for_is_refused() -> None:
+def test_alias_with_a_longer_time_limit_than_the_workers_is_refused() -> None:
     longest = WORKER_SECONDS - CALL_MARGIN_S
     assert build(settings("scripted", longest))["fast"].max_call_s == longest
     with pytest.raises(ConfigurationError, match="PANTHEON_MAX_CALL_S"):
         build(settings("scripted", longest + 0.1))
 
 
-def test_nobody_can_change_it() -> None:
+def test_catalog_is_read_only() -> None:
     models: Any = build(settings("scripted"))
     for table in (models, models.aliases, models.providers):
         with pytest.raises(TypeError):
@@ -60,7 +60,7 @@ def test_nobody_can_change_it() -> None:
         models["fast"].max_call_s = 1
 
 
-def test_a_process_builds_it_once_from_its_settings(environment: pytest.MonkeyPatch) -> None:
+def test_catalog_is_built_once_in_a_process(environment: pytest.MonkeyPatch) -> None:
     environment.setenv(Env.LLM_PROVIDER, "openai")
     environment.setenv(Env.MAX_CALL_S, "7")
     models = catalog()

@@ -1,4 +1,4 @@
-"""A catalog file: what it may say, and one line for each mistake."""
+"""Tests how a catalog file is read, and the line for each mistake."""
 
 import re
 from decimal import Decimal
@@ -99,7 +99,7 @@ def test_a_catalog_mixes_providers_and_aliases(file: Path) -> None:
     assert read.behind("here", "amazon.nova") == ()
 
 
-def test_an_alias_says_which_parts_of_a_request_its_model_takes(file: Path) -> None:
+def test_alias_lists_the_parts_of_a_request_that_its_model_accepts(file: Path) -> None:
     file.write_text(WHOLE)
     assert read_catalog(file)["deep"].dialect == Dialect()
     said = "stream = false\nthinking = true\ntemperature = 1\nreasoning_effort = 'low'\njson_schema = false\n"
@@ -127,7 +127,7 @@ def test_a_wrong_value_is_one_line_that_names_its_key(file: Path, line: str) -> 
     assert fault_of(file, f"{WHOLE}{line}\n").startswith(f"{file}: [aliases.deep] {WRONG[line]}")
 
 
-def test_a_circle_of_fallbacks_is_named(file: Path) -> None:
+def test_circle_of_fallbacks_is_refused_by_its_aliases(file: Path) -> None:
     other = ALIAS.replace("deep", "fast")
     told = fault_of(file, f"{WHOLE}fallback_alias = 'fast'\n{other}fallback_alias = 'deep'\n")
     assert told == f"{file}: [aliases.deep] fallback_alias forms a cycle: deep -> fast -> deep"
@@ -146,7 +146,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_catalog(tmp_path / "latin.toml")
 
 
-def test_the_example_in_the_docs_is_a_catalog(file: Path) -> None:
+def test_example_in_the_docs_is_a_valid_catalog(file: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     file.write_text(example)

@@ -1,4 +1,4 @@
-"""The chunks of a streamed answer, for every mode: what a chat program has at the end is the text of the turn."""
+"""Tests the chunks of a streamed answer for every mode: joined, they are the text of the turn."""
 
 import json
 from collections.abc import Sequence
@@ -98,7 +98,7 @@ def pieces_of(chunks: Sequence[Any]) -> list[str]:
     return [piece for piece in found if piece]
 
 
-def test_one_agent_streams_and_the_last_chunks_say_how_it_ended() -> None:
+def test_one_agent_streams_and_the_last_chunks_have_its_end() -> None:
     whole = turn(reply(0, "Hello world."))
     chunks = encoded(
         [*opening(whole), started(0), *deltas(0, "Hello", " world."), completed(whole.replies[0]), ended(whole)]
@@ -117,7 +117,7 @@ def test_one_agent_streams_and_the_last_chunks_say_how_it_ended() -> None:
     assert chunks[-1] == "[DONE]"
 
 
-def test_usage_comes_in_a_chunk_without_choices_where_it_is_asked_for() -> None:
+def test_usage_is_in_a_chunk_without_choices_when_it_is_requested() -> None:
     whole = turn(reply(0, "Hello."))
     *others, usage, done = encoded([*opening(whole), ended(whole)], with_usage=True)
     assert [chunk["usage"] for chunk in others] == [None] * len(others)
@@ -137,7 +137,7 @@ def test_answer_that_was_cut_ends_by_its_length(stop_reason: str) -> None:
     assert encoded([*opening(whole), ended(whole)])[-2]["choices"][0]["finish_reason"] == "length"
 
 
-def test_agents_after_each_other_are_named_and_stream() -> None:
+def test_agents_in_sequence_are_named_and_stream() -> None:
     whole = turn(reply(0, "one"), reply(1, "two"))
     events = [*opening(whole), started(0), *deltas(0, "o", "ne"), completed(whole.replies[0])]
     events += [started(1), *deltas(1, "t", "wo"), completed(whole.replies[1]), ended(whole)]
@@ -174,14 +174,14 @@ def test_members_of_a_council_are_its_reasoning_and_the_chair_is_its_content() -
 
 
 @pytest.mark.parametrize(("said", "content"), [((), "two"), (("bo",), f"bo{AGAIN}two")])
-def test_best_answer_is_the_content_where_the_chair_fails(said: tuple[str, ...], content: str) -> None:
+def test_content_is_the_best_answer_when_the_chair_fails(said: tuple[str, ...], content: str) -> None:
     whole = turn(reply(0, "one"), reply(1, "two"), reply(2, None, name="Ada"), mode="council", conclusion=1)
     events = [*opening(whole), started(0), started(1), *map(completed, whole.replies[:2]), started(2, "Ada")]
     events += [*deltas(2, *said), *([reset(2)] if said else []), completed(whole.replies[2]), ended(whole)]
     assert text_of(encoded(events)) == content
 
 
-def test_attempt_that_says_the_same_goes_on_where_the_sent_text_ends() -> None:
+def test_new_attempt_continues_the_sent_text_when_it_repeats_it() -> None:
     whole = turn(reply(0, "Hello world."))
     events = [
         *opening(whole),
@@ -196,20 +196,20 @@ def test_attempt_that_says_the_same_goes_on_where_the_sent_text_ends() -> None:
     assert text_of(chunks) == shown(whole)
 
 
-def test_attempt_that_says_something_else_begins_again_behind_a_line() -> None:
+def test_new_attempt_begins_after_a_line_when_its_text_differs() -> None:
     whole = turn(reply(0, "Help."))
     events = [*opening(whole), started(0), *deltas(0, "Hello w"), reset(0), started(0), *deltas(0, "Hel", "p", ".")]
     chunks = encoded([*events, completed(whole.replies[0]), ended(whole)])
     assert pieces_of(chunks) == ["Hello w", f"{AGAIN}Help", "."]
 
 
-def test_shorter_text_of_a_new_attempt_is_told_at_its_end() -> None:
+def test_shorter_text_of_a_new_attempt_is_sent_at_its_end() -> None:
     whole = turn(reply(0, "Hello"))
     events = [*opening(whole), started(0), *deltas(0, "Hello w"), reset(0), started(0), *deltas(0, "Hello")]
     assert text_of(encoded([*events, completed(whole.replies[0]), ended(whole)])) == f"Hello w{AGAIN}Hello"
 
 
-def test_agent_that_fails_after_its_text_was_sent_has_a_line_that_says_so() -> None:
+def test_agent_that_fails_after_its_text_was_sent_has_a_line_about_it() -> None:
     whole = turn(reply(0, None), reply(1, "two"))
     events = [*opening(whole), started(0), *deltas(0, "on"), reset(0), completed(whole.replies[0]), started(1)]
     chunks = encoded([*events, *deltas(1, "two"), completed(whole.replies[1]), ended(whole)])
@@ -217,7 +217,7 @@ def test_agent_that_fails_after_its_text_was_sent_has_a_line_that_says_so() -> N
 
 
 @pytest.mark.parametrize("replies", [(reply(0, "a long text"),), (reply(0, "a long text"), reply(1, "another"))])
-def test_text_that_a_slow_reader_missed_comes_with_the_reply(replies: tuple[Reply, ...]) -> None:
+def test_text_that_a_slow_reader_missed_is_sent_with_the_reply(replies: tuple[Reply, ...]) -> None:
     whole = turn(*replies)
     events = [*opening(whole)]
     for each in replies:
@@ -274,7 +274,7 @@ def test_turn_that_is_handed_over_ends_with_an_error() -> None:
     assert last["error"]["code"] == "turn_handed_over"
 
 
-def test_error_of_the_turns_thread_is_told_once() -> None:
+def test_error_of_the_turns_thread_is_sent_once() -> None:
     whole = turn(reply(0, "a"))
     encoder = ChatChunks("writer", is_call=False, with_usage=False)
     assert encoder.fail(error_json(503, "journal_unavailable", "No.", None)).startswith(b'data: {"error"')
@@ -292,7 +292,7 @@ def test_separators_of_lines_in_a_text_are_escaped() -> None:
     assert b"\\u2028b\\n\\nc" in written
 
 
-def test_sent_text_is_as_long_as_what_was_sent() -> None:
+def test_sent_text_has_the_length_of_the_sent_pieces() -> None:
     text = SentText()
     assert [text.add("ab"), text.add("c")] == ["ab", "c"]
     text.restart()

@@ -1,4 +1,4 @@
-"""Reading a 200: strict about tokens, lenient about text."""
+"""Tests how a chat completion with status 200 is read: strictly for tokens, leniently for text."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ def body(usage: object = COUNTED, message: object = None, **members: Any) -> byt
     return json.dumps({"id": "chatcmpl-1", "choices": [choice], "usage": usage} | members).encode()
 
 
-def test_a_plain_answer() -> None:
+def test_plain_answer_is_read_with_its_tokens_and_id() -> None:
     completion = read_completion(body(), "req-1")
     assert completion.status == "succeeded"
     assert completion.error is None
@@ -27,7 +27,7 @@ def test_a_plain_answer() -> None:
     assert completion.provider_request_id == "req-1"
 
 
-def test_the_bodys_own_id_is_taken_when_the_headers_had_none() -> None:
+def test_id_is_the_bodys_when_the_headers_have_none() -> None:
     assert read_completion(body()).provider_request_id == "chatcmpl-1"
     assert read_completion(body(id=7)).provider_request_id is None
     assert read_completion(body(id="\x00\ud800" + "x" * 9999)).provider_request_id == "\ufffd" * 2 + "x" * 198
@@ -84,7 +84,7 @@ def test_the_bodys_own_id_is_taken_when_the_headers_had_none() -> None:
         ({"prompt_tokens": BIGINT_MAX, "completion_tokens": 1}, Usage(BIGINT_MAX, 1)),
     ],
 )
-def test_tokens_are_split_into_classes_that_keep_the_sum(usage: object, expected: Usage) -> None:
+def test_tokens_are_split_into_classes_with_the_same_sum(usage: object, expected: Usage) -> None:
     completion = read_completion(body(usage))
     assert completion.status == "succeeded"
     assert completion.usage == expected
@@ -127,7 +127,7 @@ def test_tokens_are_split_into_classes_that_keep_the_sum(usage: object, expected
         {"prompt_tokens": 0, "completion_tokens": 4, "total_tokens": 4},
     ],
 )
-def test_a_count_that_cannot_be_believed_makes_the_outcome_unknown(usage: object) -> None:
+def test_outcome_is_unknown_when_the_count_is_not_credible(usage: object) -> None:
     completion = read_completion(body(usage), "req-1")
     assert (completion.status, completion.error) == ("unknown", "malformed_response")
     assert completion.usage == Usage()
@@ -149,7 +149,7 @@ def test_a_count_that_cannot_be_believed_makes_the_outcome_unknown(usage: object
         b"\x80\x81\xff",
     ],
 )
-def test_what_is_no_completion_is_malformed(document: bytes) -> None:
+def test_body_that_is_not_a_completion_is_malformed(document: bytes) -> None:
     completion = read_completion(document)
     assert (completion.status, completion.error) == ("unknown", "malformed_response")
 
@@ -192,7 +192,7 @@ def test_what_is_no_completion_is_malformed(document: bytes) -> None:
         ({"content": "", "reasoning_content": "Let me think."}, ""),
     ],
 )
-def test_any_text_is_an_answer_once_it_is_counted(message: object, text: str) -> None:
+def test_text_of_any_form_is_an_answer_when_its_tokens_are_counted(message: object, text: str) -> None:
     completion = read_completion(body(message=message))
     assert completion.status == "succeeded"
     assert completion.text == text
@@ -206,7 +206,7 @@ def test_an_answer_without_a_choice_is_empty_and_paid_for(choices: object) -> No
     assert completion.usage == Usage(10, 4)
 
 
-def test_bare_control_characters_and_bytes_that_are_no_utf8_become_storable() -> None:
+def test_control_characters_and_invalid_utf8_become_storable() -> None:
     raw = body(message={"content": "@"}).replace(b"@", b"a\x00b\nc\xff\xc3\xa9")
     assert read_completion(raw).text == "a\ufffdb\nc\ufffdé"
 
@@ -241,7 +241,7 @@ def test_a_refusal_has_no_text(message: object) -> None:
         (7, None),
     ],
 )
-def test_stop_reasons_are_ours_or_the_providers_own_word(finish_reason: object, stop_reason: str | None) -> None:
+def test_stop_reason_is_ours_or_the_providers_word(finish_reason: object, stop_reason: str | None) -> None:
     choice = {"message": {"content": "Hello."}, "finish_reason": finish_reason}
     assert read_completion(body(choices=[choice])).stop_reason == stop_reason
 
@@ -274,7 +274,7 @@ THOUGHT = {**COUNTED, "completion_tokens_details": {"reasoning_tokens": 4}}
         (COUNTED, {"content": [{"type": "thinking", "thinking": "Let me think."}]}),
     ],
 )
-def test_an_answer_that_thinking_used_up_is_told_from_an_empty_one(usage: object, message: object) -> None:
+def test_answer_that_thinking_used_up_differs_from_an_empty_one(usage: object, message: object) -> None:
     cut = {"message": message, "finish_reason": "length"}
     completion = read_completion(body(usage, choices=[cut]))
     assert (completion.status, completion.error, completion.text.strip()) == ("succeeded", "thinking_only", "")

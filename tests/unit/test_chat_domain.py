@@ -1,4 +1,4 @@
-"""The hash of a conversation, and the form in which its answers are shown."""
+"""Tests the hash of a conversation, and the form of its answers."""
 
 import pytest
 
@@ -9,7 +9,7 @@ TALK = [Line("user", "one"), Line("assistant", "two\nlines")]
 
 
 @pytest.mark.parametrize("said", [" two\nlines", "two\nlines\n\n", "two\r\nlines", "\ttwo\r\nlines \r\n"])
-def test_hash_is_the_same_where_a_program_trims_or_writes_other_ends_of_lines(said: str) -> None:
+def test_hash_is_the_same_when_a_program_trims_or_changes_line_ends(said: str) -> None:
     assert extended(START, [TALK[0], Line("assistant", said)]) == extended(START, TALK)
 
 

@@ -1,10 +1,10 @@
-"""What is read from a chat program's request, and what is refused with the name of the field."""
+"""Tests which parts of a chat program's request are read, and which fields are refused by name."""
 
 from typing import Any
 
 import pytest
 
-from functions.schemas import MAX_MESSAGE_CHARACTERS
+from functions.turn_schemas import MAX_MESSAGE_CHARACTERS
 from functions.turns.chat_body import ChatBody
 from functions.turns.chat_reading import (
     MAX_CONVERSATION_CHARACTERS,
@@ -69,7 +69,7 @@ def test_system_message_after_the_last_message_is_kept() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"tools": [{"type": "function"}], "tool_choice": "auto"}, {"n": 1}, {"seed": "x"}])
-def test_what_is_not_offered_is_ignored_where_it_asks_for_nothing(fields: dict[str, Any]) -> None:
+def test_unsupported_field_is_ignored_when_its_value_asks_for_nothing(fields: dict[str, Any]) -> None:
     assert read_texts(body(**fields)).message == "hello"
 
 
@@ -81,12 +81,12 @@ def test_what_is_not_offered_is_ignored_where_it_asks_for_nothing(fields: dict[s
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
     ],
 )
-def test_more_than_text_is_unsupported(fields: dict[str, Any], param: str) -> None:
+def test_field_that_asks_for_more_than_text_is_unsupported(fields: dict[str, Any], param: str) -> None:
     assert refused(Unsupported, HELLO, **fields) == param
 
 
 @pytest.mark.parametrize("kind", ["image_url", "input_audio", "file"])
-def test_part_that_is_no_text_is_unsupported_by_its_place(kind: str) -> None:
+def test_part_that_is_not_text_is_unsupported_with_its_place(kind: str) -> None:
     message = {"role": "user", "content": [{"type": "text", "text": "see"}, {"type": kind}]}
     assert refused(Unsupported, HELLO, {"role": "assistant", "content": "a"}, message) == "messages[2].content[1]"
 
@@ -109,7 +109,7 @@ def test_last_message_must_be_the_users(last: dict[str, Any]) -> None:
     assert refused(InvalidRequest, HELLO, last) == "messages"
 
 
-def test_system_messages_alone_are_no_request() -> None:
+def test_request_of_only_system_messages_is_refused() -> None:
     assert refused(InvalidRequest, {"role": "system", "content": "Be brief."}) == "messages"
 
 
@@ -124,7 +124,7 @@ def test_text_that_cannot_be_stored_is_refused_in_every_role(text: str, role: st
     assert refused(InvalidMessage, {"role": role, "content": text}, HELLO) == "messages[0].content"
 
 
-def test_message_is_as_long_as_that_of_a_posted_turn() -> None:
+def test_message_has_the_length_limit_of_a_posted_turn() -> None:
     longest = {"role": "user", "content": "x" * MAX_MESSAGE_CHARACTERS}
     check_sizes(read_texts(body(longest)))
     longer = {"role": "user", "content": "x" * (MAX_MESSAGE_CHARACTERS + 1)}
@@ -133,7 +133,7 @@ def test_message_is_as_long_as_that_of_a_posted_turn() -> None:
     assert len(read_texts(body(longer, HELLO)).lines[0].content) == MAX_MESSAGE_CHARACTERS + 1
 
 
-def test_whole_conversation_has_a_bound() -> None:
+def test_conversation_over_its_length_limit_is_refused() -> None:
     past = [{"role": "assistant", "content": "x" * (MAX_CONVERSATION_CHARACTERS // 4)}] * 4
     assert refused(InvalidRequest, *past, HELLO) == "messages"
     read_texts(body(*past[1:], HELLO))
@@ -175,7 +175,9 @@ def test_name_that_cannot_be_kept_is_refused(name: str) -> None:
         ({}, "### Task:\nGenerate a title.", False),
     ],
 )
-def test_open_webui_asks_for_itself_by_header_and_text(headers: dict[str, str], message: str, asks: bool) -> None:
+def test_request_of_open_webui_itself_is_known_by_header_and_text(
+    headers: dict[str, str], message: str, asks: bool
+) -> None:
     assert is_task(headers, message) == asks
 
 

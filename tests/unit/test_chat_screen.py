@@ -1,4 +1,4 @@
-"""What a chat shows of a turn's events."""
+"""Tests how a chat prints the events of a turn."""
 
 import io
 from typing import Any
@@ -66,7 +66,7 @@ def test_markdown_is_rendered_in_a_terminal_and_kept_in_a_file() -> None:
     assert "**Bold**" in shown(told)
 
 
-def test_failed_reply_and_turn_say_why() -> None:
+def test_failed_reply_and_turn_have_their_reason() -> None:
     failed = reply(0, None, status="failed", error={"code": "timeout", "detail": "It took too long."})
     text = shown(ended(failed, status="failed", error={"code": "no_reply", "detail": "No agent answered."}))
     assert "It took too long." in text

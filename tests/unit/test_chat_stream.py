@@ -1,4 +1,4 @@
-"""A streamed chat completion, read as it comes: split anywhere, it is the answer that it would have been in one."""
+"""Tests that a streamed chat completion, split at any byte, equals the complete answer."""
 
 import json
 import time
@@ -60,7 +60,7 @@ def test_a_stream_without_an_end_or_a_believable_count_is_unknown(name: str) -> 
         assert "fine".startswith("".join(pieces))
 
 
-def test_each_piece_is_told_before_the_next_one_comes() -> None:
+def test_each_piece_is_passed_on_before_the_next_one_arrives() -> None:
     told: list[str] = []
     live = LiveAnswer(ChatStream(), told.append)
     for chunk, expected in (
@@ -75,7 +75,7 @@ def test_each_piece_is_told_before_the_next_one_comes() -> None:
         assert "".join(told) == expected
 
 
-def test_an_answer_without_a_stream_is_told_in_one_piece() -> None:
+def test_answer_without_a_stream_is_passed_on_in_one_piece() -> None:
     body = json.dumps({"choices": [{"message": {"content": "fine words"}}], "usage": COUNT}).encode()
     assert read([body[:9], body[9:]])[1] == ["fine words"]
 
@@ -130,7 +130,7 @@ def test_an_answer_of_5_mb_in_short_pieces_is_counted() -> None:
     ],
     ids=["text", "thinking", "an event", "lines of an event", "no stream", "blanks", "an event in characters"],
 )
-def test_no_more_is_kept_than_a_body_may_have(chunks: list[bytes]) -> None:
+def test_stream_is_kept_up_to_the_size_limit_of_a_body(chunks: list[bytes]) -> None:
     assert read([*chunks, said("fine"), STOP + COUNTED + DONE])[0] == MALFORMED
     live = LiveAnswer(ChatStream(), lambda _: None)
     tracemalloc.start()
@@ -141,7 +141,7 @@ def test_no_more_is_kept_than_a_body_may_have(chunks: list[bytes]) -> None:
     assert size < 3 * MAX_BODY_BYTES
 
 
-def test_short_messages_take_no_longer_behind_a_long_text() -> None:
+def test_short_messages_take_the_same_time_after_a_long_text() -> None:
     events = event({"choices": [{"delta": {"content": "x"}, "message": {"content": "x"}}]}) * 2000
     taken = []
     for length in (1000, 4_000_000):
@@ -165,7 +165,7 @@ def test_events_without_text_take_no_memory() -> None:
     assert peak < 500_000
 
 
-def test_a_taker_that_raises_is_asked_once_and_breaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_listener_that_raises_is_called_once_and_the_answer_is_complete(caplog: pytest.LogCaptureFixture) -> None:
     asked: list[str] = []
 
     def taker(text: str) -> None:

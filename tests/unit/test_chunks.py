@@ -1,4 +1,4 @@
-"""The writer of a streamed response, against a Runtime API that records the wire."""
+"""Tests the writer of a streamed response against a Runtime API that records the bytes."""
 
 import base64
 import json
@@ -90,7 +90,7 @@ def test_send_delivers_each_piece_before_the_next_one_is_made() -> None:
         watcher.join()
 
 
-def test_send_tells_an_error_in_the_trailers_and_raises_it() -> None:
+def test_send_writes_an_error_into_the_trailers_and_raises_it() -> None:
     body = Body(b"one", error=LookupError("s3cret"))
     with RuntimeApi() as api:
         with pytest.raises(LookupError):
@@ -130,7 +130,7 @@ def test_send_reads_the_body_on_when_the_connection_is_refused(error: Exception 
 
 
 def test_send_opens_no_second_connection_when_the_first_one_breaks() -> None:
-    """Whoever took it would read pieces of a body as a request."""
+    """The server would read pieces of a body as a request."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def hang_up() -> None:
@@ -155,7 +155,7 @@ def test_send_opens_no_second_connection_when_the_first_one_breaks() -> None:
     assert len(read) == 50
 
 
-def test_send_does_not_call_a_response_taken_when_it_is_refused() -> None:
+def test_send_reports_a_refused_response_as_not_accepted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def refuse() -> None:

@@ -1,4 +1,4 @@
-"""A deployment says which commit it is."""
+"""Tests that a deployment reports its commit."""
 
 import subprocess
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def head(folder: Path) -> str:
     return ran.stdout.strip()
 
 
-def test_commit_is_the_whole_hash_whatever_tags_there_are(work_tree: Path) -> None:
+def test_commit_is_the_whole_hash_with_any_tags(work_tree: Path) -> None:
     assert checked_out(work_tree) == head(work_tree)
 
 
@@ -51,7 +51,7 @@ def test_commit_is_none_outside_a_work_tree(tmp_path: Path) -> None:
     assert checked_out(tmp_path) is None
 
 
-def test_api_tells_the_bundled_commit_and_asks_git_only_without_one(
+def test_api_returns_the_bundled_commit_and_asks_git_only_without_one(
     work_tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundled = work_tree / COMMIT_FILE
@@ -64,7 +64,7 @@ def test_api_tells_the_bundled_commit_and_asks_git_only_without_one(
 
 
 @pytest.mark.parametrize("commit", ["c0ffee", None])
-def test_bundle_has_the_commit_in_the_function_api_alone(
+def test_bundle_has_the_commit_only_in_the_api_function(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, commit: str | None
 ) -> None:
     """In a layer, each commit would make a new version of every function."""

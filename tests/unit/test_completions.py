@@ -1,4 +1,4 @@
-"""The turns function's real handler around a scripted turn of a chat program: its answers and its refusals."""
+"""Tests the answers and refusals of the turns function to a chat program, with a scripted turn."""
 
 import json
 import threading
@@ -98,7 +98,7 @@ def playing(outcome: TurnOutcome) -> Take:
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_refusal_has_our_code_in_openais_form(
+def test_refusal_has_our_code_in_openais_error_form(
     post: Post, error: PantheonError, status: int, headers: dict[str, str], stream: bool
 ) -> None:
     answer = post({**HELLO, "stream": stream}, refusing(error))
@@ -109,7 +109,7 @@ def test_refusal_has_our_code_in_openais_form(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_unexpected_error_tells_nothing(post: Post, log_lines: LogLines, stream: bool) -> None:
+def test_unexpected_error_has_no_text_of_the_exception(post: Post, log_lines: LogLines, stream: bool) -> None:
     answer = post({**HELLO, "stream": stream}, refusing(LookupError(SECRET)))
     openai_error_of(answer, 500, "internal_error")
     assert SECRET not in json.dumps([answer["body"], log_lines()])
@@ -137,7 +137,7 @@ def test_unexpected_error_tells_nothing(post: Post, log_lines: LogLines, stream:
         (HELLO | {"conversation_id": "x" * 256}, 422, "invalid_request", "conversation_id"),
     ],
 )
-def test_bad_body_is_refused_by_the_name_of_its_field(
+def test_bad_body_is_refused_with_the_name_of_its_field(
     post: Post, body: object, status: int, code: str, param: str | None
 ) -> None:
     answer = post(body)
@@ -166,7 +166,7 @@ def test_turn_without_an_answer_is_502(post: Post, status: Any, error: object, c
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("wait_s", "seconds"), [(0.0, "5"), (7.2, "8")])
-def test_turn_that_goes_on_elsewhere_is_503_and_worth_another_request(
+def test_turn_that_goes_on_elsewhere_is_503_and_can_be_requested_again(
     post: Post, wait_s: float, seconds: str, stream: bool
 ) -> None:
     handed_over = TurnOutcome(TURN_ID, "accepted", stored("accepted"), handed_over=True, wait_s=wait_s)
@@ -187,7 +187,7 @@ def test_turn_that_goes_on_elsewhere_is_503_and_worth_another_request(
 
 
 @pytest.mark.parametrize("replayed", [False, True])
-def test_answer_says_whether_it_is_a_replay(post: Post, replayed: bool) -> None:
+def test_answer_marks_a_replay_in_its_headers(post: Post, replayed: bool) -> None:
     answer = post(HELLO, playing(TurnOutcome(TURN_ID, "completed", stored(), replayed=replayed)))
     assert answer["statusCode"] == 200
     assert answer["headers"].get("idempotency-replayed") == ("true" if replayed else None)
@@ -203,7 +203,7 @@ def test_call_has_the_id_of_its_last_call(post: Post) -> None:
     ("count", "retries"),
     [("0", False), ("1", True), ("10", True), ("", False), ("-1", False), ("x", False), ("²", False)],
 )
-def test_sdk_says_that_it_sends_a_request_again(post: Post, count: str, retries: bool) -> None:
+def test_request_that_an_sdk_sends_again_is_recognised(post: Post, count: str, retries: bool) -> None:
     taken: list[ChatTurn] = []
 
     def take(_: Runner, chat: ChatTurn, __: Listener | None) -> TurnOutcome:
@@ -223,7 +223,9 @@ def test_sdk_says_that_it_sends_a_request_again(post: Post, count: str, retries:
         ({"max_tokens": 7, "max_completion_tokens": 6}, 6, None),
     ],
 )
-def test_options_are_read(post: Post, fields: dict[str, Any], cap: int | None, temperature: float | None) -> None:
+def test_options_of_a_request_are_read(
+    post: Post, fields: dict[str, Any], cap: int | None, temperature: float | None
+) -> None:
     taken: list[ChatTurn] = []
 
     def take(_: Runner, chat: ChatTurn, __: Listener | None) -> TurnOutcome:

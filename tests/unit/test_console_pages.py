@@ -1,4 +1,4 @@
-"""The console as the API function serves it: its files, its headers, and how it signs in."""
+"""Tests how the API function serves the console: its files, its headers and its sign-in."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -80,14 +80,14 @@ def assert_guarded(answer: dict[str, Any], connects_to: str = "'self'") -> None:
 class TestFiles:
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
     @pytest.mark.parametrize("path", ["/console/", "/console/index.html"])
-    def test_the_page_is_asked_for_again_each_time(self, get: Get, path: str, method: str) -> None:
+    def test_page_is_revalidated_at_each_request(self, get: Get, path: str, method: str) -> None:
         answer = get(path, method)
         assert (answer["statusCode"], answer["body"], answer["isBase64Encoded"]) == (200, PAGE, False)
         assert answer["headers"]["content-type"] == "text/html; charset=utf-8"
         assert answer["headers"]["cache-control"] == "no-cache"
         assert_guarded(answer)
 
-    def test_the_page_takes_what_the_issuer_sends_back(self, get: Get) -> None:
+    def test_page_accepts_the_parameters_of_the_issuers_redirect(self, get: Get) -> None:
         assert get("/console/", query="code=1&state=2&iss=3")["body"] == PAGE
 
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -95,7 +95,7 @@ class TestFiles:
         ("name", "media_type"),
         [("index-a1b2.js", "text/javascript; charset=utf-8"), ("index-c3d4.css", "text/css; charset=utf-8")],
     )
-    def test_an_asset_is_kept_for_ever(self, get: Get, name: str, media_type: str, method: str) -> None:
+    def test_asset_is_cached_as_immutable(self, get: Get, name: str, media_type: str, method: str) -> None:
         answer = get(f"/console/assets/{name}", method)
         assert (answer["statusCode"], answer["isBase64Encoded"]) == (200, False)
         assert answer["body"] == FILES[f"assets/{name}"]
@@ -103,12 +103,12 @@ class TestFiles:
         assert answer["headers"]["cache-control"] == "public, max-age=31536000, immutable"
         assert_guarded(answer)
 
-    def test_a_file_beside_the_page_is_text_and_asked_for_again(self, get: Get) -> None:
+    def test_other_file_of_the_console_is_text_and_revalidated(self, get: Get) -> None:
         answer = get("/console/icon.svg")
         assert (answer["statusCode"], answer["body"], answer["isBase64Encoded"]) == (200, ICON, False)
         assert (answer["headers"]["content-type"], answer["headers"]["cache-control"]) == ("image/svg+xml", "no-cache")
 
-    def test_a_page_that_the_client_has_is_not_sent_again(self, get: Get, dist: Path) -> None:
+    def test_page_that_the_client_has_is_304(self, get: Get, dist: Path) -> None:
         tag = get("/console/")["headers"]["etag"]
         assert tag.startswith('W/"')
         again = get("/console/", If_None_Match=f'W/"other", {tag}')
@@ -131,19 +131,19 @@ class TestFiles:
             "/console/%2e%2e/secret.html",
         ],
     )
-    def test_another_name_is_404(self, get: Get, path: str) -> None:
+    def test_file_of_another_name_is_404(self, get: Get, path: str) -> None:
         answer = get(path)
         problem_of(answer, 404, "not_found")
         assert_guarded(answer)
         assert answer["headers"]["cache-control"] == "no-store"
 
-    def test_files_are_read_once_a_process(self, get: Get, dist: Path) -> None:
+    def test_files_are_read_once_in_a_process(self, get: Get, dist: Path) -> None:
         get("/console/")
         (dist / "index.html").unlink()
         assert get("/console/")["body"] == PAGE
 
 
-def test_a_console_that_is_not_built_is_a_404_that_says_so(
+def test_console_that_is_not_built_is_404_with_the_reason(
     get: Get, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     environment.setattr(console_pages, "DIST", tmp_path / "none")
@@ -165,7 +165,7 @@ def test_every_file_of_the_build_is_served() -> None:
     ("asked_for", "base"),
     [("/live", "/live"), ("/live/", "/live"), ("/live/console", "/live"), ("/", ""), ("/console", "")],
 )
-def test_the_root_leads_to_the_console(
+def test_root_redirects_to_the_console(
     api: Handler, context: LambdaContext, asked_for: str, base: str, method: str
 ) -> None:
     asked = request(method, "/")
@@ -176,7 +176,7 @@ def test_the_root_leads_to_the_console(
 
 
 class TestConfig:
-    def test_without_an_issuer_the_console_is_told_of_none(self, get: Get) -> None:
+    def test_config_has_no_issuer_when_none_is_set(self, get: Get) -> None:
         answer = get("/console/config.json")
         assert body_of(answer) == {
             "stage": "unit",
@@ -191,7 +191,7 @@ class TestConfig:
         assert answer["headers"]["cache-control"] == "no-store"
         assert_guarded(answer)
 
-    def test_the_page_may_fetch_from_the_issuer_and_its_token_endpoint(
+    def test_policy_allows_the_page_to_fetch_from_the_issuer_and_its_token_endpoint(
         self, get: Get, environment: pytest.MonkeyPatch
     ) -> None:
         environment.setenv(Env.CONSOLE_ISSUER, ISSUER)
@@ -226,7 +226,7 @@ class TestConfig:
             (Env.CONSOLE_CLIENT_ID, "alone"),
         ],
     )
-    def test_an_address_that_would_widen_the_policy_is_refused(
+    def test_address_that_would_widen_the_policy_is_refused(
         self, environment: pytest.MonkeyPatch, name: str, value: str
     ) -> None:
         if name != Env.CONSOLE_CLIENT_ID:

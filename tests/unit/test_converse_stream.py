@@ -1,4 +1,4 @@
-"""A response of ConverseStream, read as it comes: split anywhere, it is the response that it would have been in one."""
+"""Tests that a response of ConverseStream, split at any byte, equals the complete response."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,7 +79,7 @@ def test_a_character_may_be_in_two_frames() -> None:
     assert (completion.text, pieces) == ("a👋b", ["a", "👋b"])
 
 
-def test_each_piece_is_told_before_the_next_one_comes() -> None:
+def test_each_piece_is_passed_on_before_the_next_one_arrives() -> None:
     told: list[str] = []
     live = LiveAnswer(ConverseStream(), told.append)
     thought = event("contentBlockDelta", {"delta": {"reasoningContent": {"text": "Hm."}}})
@@ -109,7 +109,7 @@ def test_a_stream_that_is_damaged_or_not_counted_is_unknown(body: bytes) -> None
         assert read(chunks)[0] == MALFORMED
 
 
-def test_the_answer_is_bounded() -> None:
+def test_answer_of_a_stream_is_bounded() -> None:
     long = text("x" * 1_000_000)
     completion, pieces = read([long] * 5 + [STOP, COUNTED])
     assert len(completion.text) == len("".join(pieces)) == 5_000_000
@@ -131,6 +131,6 @@ def test_a_response_without_a_stream_is_read_at_its_end() -> None:
     ],
     ids=["exception", "error"],
 )
-def test_an_error_behind_the_count_keeps_the_count(error: bytes) -> None:
+def test_count_is_kept_when_an_error_follows_it(error: bytes) -> None:
     completion, _ = read([text("So."), STOP, COUNTED, error])
     assert (completion.status, completion.error, completion.usage) == ("succeeded", "provider_error", Usage(9, 4))

@@ -34,8 +34,8 @@ def test_cost_of_every_part_grows_with_the_turns(stage: Stage) -> None:
 
 
 def test_a_turns_models_are_priced_by_the_catalog() -> None:
-    # fast at 0.10 and 0.50, deep at 2 and 10 USD a million: 2500 and 300 tokens each, the manager's 1200 and 60, and a
-    # twelfth of two calls for a summary.
+    # USD for a million tokens: fast costs 0.10 and 0.50, deep costs 2 and 10. An agent's call has 2500 and 300 tokens.
+    # The manager's call has 1200 and 60. A summary's two calls count as a twelfth.
     agents = 2 * (2500 * 0.10 + 300 * 0.50) + (2500 * 2 + 300 * 10)
     helpers = 1200 * 0.10 + 60 * 0.50 + 2 * (2500 * 0.10 + 300 * 0.50) / 12
     assert Month(PROD, 1, FOOTPRINT).models_a_turn() == pytest.approx((agents + helpers) / 1e6)
@@ -52,7 +52,7 @@ def test_a_stages_models_are_priced_by_its_own_catalog() -> None:
     assert month.models_a_turn() == pytest.approx((agents + helpers) / 1e6)
 
 
-def test_the_way_to_providers_costs_what_is_sent_and_a_gateway_also_its_hours_and_answers() -> None:
+def test_egress_costs_its_sent_bytes_and_a_gateway_also_its_hours_and_answers() -> None:
     none, nat, ipv6 = (
         Month(stage, 1_000_000, FOOTPRINT)
         for stage in (
@@ -73,14 +73,14 @@ def test_the_way_to_providers_costs_what_is_sent_and_a_gateway_also_its_hours_an
     assert none.costs()["network"] - ipv6.costs()["network"] == pytest.approx(bedrock - prompts * 0.09)
 
 
-def test_a_second_zone_doubles_what_the_database_costs_at_rest() -> None:
+def test_second_zone_doubles_the_cost_of_the_database_at_rest() -> None:
     proxy = 0.036 * 730
     both = Month(PROD, 0, FOOTPRINT).costs()["database"]
     one = Month(replace(PROD, multi_az=False), 0, FOOTPRINT).costs()["database"]
     assert both - proxy == pytest.approx(2 * (one - proxy))
 
 
-def test_a_request_costs_what_a_rest_api_and_its_web_acl_cost() -> None:
+def test_request_costs_the_rates_of_the_rest_api_and_its_web_acl() -> None:
     def of_requests(stage: Stage) -> float:
         none, some = (Month(stage, turns, FOOTPRINT).costs()["front door"] for turns in (0, 1_000_000))
         return some - none
@@ -107,7 +107,7 @@ def test_a_streamed_answer_is_a_request_for_each_10_mb_that_it_begins() -> None:
     assert by_requests[1] - by_requests[0] == pytest.approx(3.70)
 
 
-def test_a_turn_runs_where_it_was_posted_unless_it_outlasts_its_time() -> None:
+def test_turn_runs_in_the_function_it_was_posted_to_unless_it_exceeds_its_time() -> None:
     assert Month(PROD, 1, FOOTPRINT).handed_over() == ASSUMED.posted_for_later == 0.01
     slow = replace(ASSUMED, tokens_a_second=1.0)
     assert Month(PROD, 1, FOOTPRINT, slow).turn_s() > 900
@@ -125,7 +125,7 @@ def test_a_turn_that_is_handed_over_costs_an_invocation_a_log_and_three_requests
     assert every["logs and metrics"] > some["logs and metrics"]
 
 
-def test_the_stages_count_with_the_same_turn() -> None:
+def test_capacity_of_stages_assumes_the_turn_length_of_the_cost_model() -> None:
     assert ceil(Month(PROD, 1, FOOTPRINT).turn_s()) == TURN_S
 
 
@@ -147,7 +147,7 @@ def test_the_authorizer_runs_once_a_turn_and_the_keys_are_copied_every_five_minu
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.name)
-def test_an_anonymous_request_costs_more_the_further_it_comes(stage: Stage) -> None:
+def test_anonymous_request_costs_more_the_later_it_is_refused(stage: Stage) -> None:
     found = by_kind(stage)
     assert found["no Authorization header"] == found["unknown path"]
     order = ["unknown path", "malformed token", "unknown API key", "`GET /health`"]
@@ -176,7 +176,7 @@ def test_a_stage_runs_as_many_turns_at_once_as_it_reserves() -> None:
     assert Month(PROD, int(turns * 1.011), FOOTPRINT).turns_at_once() > PROD.reserved["turns"]
 
 
-def test_limits_are_met_in_their_order() -> None:
+def test_limits_that_a_stage_reaches_grow_with_its_turns() -> None:
     met = [set(Month(STAGES["dev"], turns, FOOTPRINT).limits()) for turns in (10_000, 10_000_000, 1_000_000_000)]
     assert met[0] == set()
     assert met[0] <= met[1] <= met[2]

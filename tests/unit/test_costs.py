@@ -1,4 +1,4 @@
-"""What a month comes to: the forecast, and how much of the platform's budget is used."""
+"""Tests the forecast of a month's cost, and the used share of the platform's budget."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -27,10 +27,10 @@ def month(moment: datetime, limit_usd: Decimal | None = None, used_usd: str = "0
         (datetime(2026, 6, 1, 0, 1), Decimal(3) * 720),
     ],
 )
-def test_the_forecast_goes_on_as_the_month_has_gone(moment: datetime, expected: Decimal) -> None:
+def test_forecast_extends_the_spending_of_the_month_so_far(moment: datetime, expected: Decimal) -> None:
     assert costs.forecast(month(moment)) == expected
 
 
 @pytest.mark.parametrize(("limit", "used"), [(None, None), (Decimal(4), Decimal(75)), (Decimal(0), Decimal(100))])
-def test_a_budget_is_used_in_per_cent_of_its_limit(limit: Decimal | None, used: Decimal | None) -> None:
+def test_use_of_a_budget_is_in_per_cent_of_its_limit(limit: Decimal | None, used: Decimal | None) -> None:
     assert costs.budget_used(month(datetime(2026, 6, 16), limit, "3")) == used

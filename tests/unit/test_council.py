@@ -1,4 +1,4 @@
-"""The council: a plan, its agents asked in order, and what becomes of those who cannot answer."""
+"""Tests the council: its plan, the order of its agents, and agents that cannot answer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -65,14 +65,14 @@ def statuses(replies: Sequence[Reply]) -> list[tuple[int, str, str, str | None]]
 
 
 class TestPlan:
-    def test_nobody_is_asked_before_there_is_a_plan(self) -> None:
+    def test_council_refuses_to_ask_an_agent_without_a_plan(self) -> None:
         sitting = Sitting()
         with pytest.raises(AssertionError, match="writer"):
             sitting.council.ask("writer")
         assert sitting.journal.log == []
 
     @pytest.mark.parametrize("key", ["researcher", "critic", "nobody"])
-    def test_asking_somebody_else_than_the_plan_says_is_an_error(self, key: str) -> None:
+    def test_council_refuses_to_ask_an_agent_outside_its_plan(self, key: str) -> None:
         sitting = Sitting()
         sitting.council.plan(Plan(("writer", "researcher"), "tags"))
         with pytest.raises(AssertionError, match=key):
@@ -85,13 +85,13 @@ class TestPlan:
             sitting.council.plan(Plan(("writer", "stranger"), "tags"))
         assert sitting.council.current_plan is None
 
-    def test_asking_more_often_than_the_plan_says_is_an_error(self) -> None:
+    def test_council_refuses_to_ask_an_agent_more_often_than_planned(self) -> None:
         sitting = Sitting()
         sitting.ask("writer")
         with pytest.raises(AssertionError, match="position 1"):
             sitting.council.ask("writer")
 
-    def test_an_agent_may_be_asked_twice(self) -> None:
+    def test_council_asks_an_agent_twice_when_planned(self) -> None:
         sitting = Sitting()
         replies = sitting.ask("writer", "critic", "writer")
         assert [reply.agent_key for reply in replies] == ["writer", "critic", "writer"]
@@ -102,7 +102,7 @@ class TestPlan:
         MODES["tag"](sitting.council)
         assert [ask.plan for ask in sitting.journal.asks] == [Plan(("critic",), "tags")]
 
-    def test_a_stored_plan_wins_over_what_is_declared(self) -> None:
+    def test_stored_plan_overrides_the_declared_one(self) -> None:
         stored = Plan(("critic", "writer"), "routing", ("nobody",))
         sitting = Sitting("@researcher", stored_plan=stored)
         assert sitting.council.plan(Plan(("researcher",), "tags")) == stored
@@ -124,7 +124,7 @@ class TestModes:
             ("roundtable", "@critic", None, Plan(("writer", "researcher", "critic"), "roster")),
         ],
     )
-    def test_a_mode_decides_who_answers_and_asks_them_in_order(
+    def test_mode_chooses_the_agents_and_asks_them_in_order(
         self, mode: str, message: str, requested: tuple[str, ...] | None, plan: Plan
     ) -> None:
         sitting = Sitting(message, requested=requested)
@@ -135,7 +135,7 @@ class TestModes:
 
 
 class TestReplies:
-    def test_a_reply_is_the_attempt_that_carries_it(self) -> None:
+    def test_reply_has_the_text_usage_and_price_of_its_attempt(self) -> None:
         sitting = Sitting()
         usage = Usage(10, 4, 3, 2, 1)
         sitting.provider.enqueue(Completion("succeeded", "  A text.\n", "max_tokens", usage))
@@ -189,7 +189,7 @@ class TestBudget:
         ("dialect", "effort"),
         [(Dialect(thinking=True), "low"), (Dialect(thinking="adaptive"), "low"), (Dialect(), None)],
     )
-    def test_helpers_ask_for_little_effort_where_an_alias_thinks_and_agents_for_the_files(
+    def test_helpers_ask_a_thinking_alias_for_low_effort_and_agents_set_none(
         self, dialect: Dialect, effort: str | None
     ) -> None:
         sitting = Sitting(catalog={**CATALOG, "fast": replace(CATALOG["fast"], dialect=dialect)})
@@ -197,7 +197,7 @@ class TestBudget:
         sitting.council.ask_helper("summary_text", "fast", 256, lambda _: (Message("user", "?"),))
         assert [request.effort for request in sitting.provider.requests] == [None, effort]
 
-    def test_a_spent_budget_skips_the_rest_of_the_plan_and_keeps_what_was_answered(self) -> None:
+    def test_spent_budget_skips_the_rest_of_the_plan_and_keeps_the_replies(self) -> None:
         sitting = Sitting(journal=MemoryJournal(holds=1))
         replies = sitting.ask("writer", "researcher", "critic")
         assert statuses(replies) == [
@@ -212,7 +212,7 @@ class TestBudget:
 
 
 class TestResume:
-    def test_what_was_answered_before_is_taken_from_the_journal(self) -> None:
+    def test_earlier_answer_is_read_from_the_journal(self) -> None:
         def known(text: str | None) -> list[Attempt]:
             completion = Completion("succeeded", text, "end_turn", Usage(1, 1)) if text else REFUSED
             verdict = "reply" if text else "failed"
@@ -227,7 +227,7 @@ class TestResume:
         assert sitting.heard(0).endswith(quoted("Writer", "First."))
 
     @pytest.mark.parametrize("parallel", [False, True])
-    def test_what_was_answered_counts_even_if_this_release_knows_the_alias_no_more(self, *, parallel: bool) -> None:
+    def test_earlier_answer_is_kept_when_this_release_lacks_its_alias(self, *, parallel: bool) -> None:
         answered = Attempt(uuid4(), "gone", Completion("succeeded", "Paid for."), None, "reply", cost_usd=ZERO)
         gone = [replace(ROSTER[key], model_alias="gone") for key in ("writer", "researcher")]
         plan = Plan(("writer", "researcher", "critic"), "roster")
@@ -242,7 +242,7 @@ class TestResume:
         assert council.replies[0].text == "Paid for."
         assert [ask.step for ask in sitting.journal.asks] == [2]
 
-    def test_running_out_of_time_leaves_the_replies_that_are_there(self) -> None:
+    def test_replies_are_kept_when_time_runs_out(self) -> None:
         sitting = Sitting(seconds_left=0.0)
         with pytest.raises(OutOfTime) as ended:
             sitting.ask("writer")

@@ -1,4 +1,4 @@
-"""A count that its call cannot have taken is none, in each provider's words."""
+"""Tests that an impossible count of tokens is refused, in each provider's format."""
 
 import json
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ _WAYS = [
 @pytest.mark.parametrize(
     ("asked", "most"), [(_SHORT, 1100), (_DENSE, most_input_tokens(_DENSE.messages) + 100)], ids=["short", "dense"]
 )
-def test_no_class_has_more_than_the_window_or_what_was_sent_and_what_was_asked_for(
+def test_count_of_a_class_is_at_most_the_window_and_the_sent_or_requested_tokens(
     dialect: Dialect, usage: Any, class_: str, asked: Request, most: int
 ) -> None:
     real = _told(dialect, asked, usage(class_, most))
@@ -73,6 +73,6 @@ def test_no_class_has_more_than_the_window_or_what_was_sent_and_what_was_asked_f
         assert damaged == Completion("unknown", provider_request_id="req-1", error="malformed_response")
 
 
-def test_what_is_sent_to_hold_an_answer_to_a_schema_counts() -> None:
+def test_bound_of_input_tokens_includes_the_response_schema() -> None:
     asked = replace(_SHORT, response_schema={"description": "x" * 5000})
     assert _told(_CHAT, asked, _chat("input_tokens", 5000)).status == "succeeded"

@@ -1,4 +1,4 @@
-"""The token that a database role signs in with is botocore's, character by character; addresses say who needs one."""
+"""Tests that the sign-in token of a database role equals botocore's, and which URLs need one."""
 
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
@@ -39,7 +39,7 @@ def botocores(user: str, session: str | None, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("session", [None, "a/session+token=="], ids=str)
 @pytest.mark.parametrize("user", ["pantheon_app", "with space/and+more"])
-def test_a_token_is_botocores(monkeypatch: pytest.MonkeyPatch, user: str, session: str | None) -> None:
+def test_token_equals_the_one_of_botocore(monkeypatch: pytest.MonkeyPatch, user: str, session: str | None) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     if session:
@@ -64,7 +64,7 @@ def test_a_token_is_for_one_role_at_one_host(monkeypatch: pytest.MonkeyPatch) ->
     assert len(tokens) == len(places)
 
 
-def test_without_credentials_there_is_no_token() -> None:
+def test_token_is_refused_without_credentials() -> None:
     with pytest.raises(CredentialsUnavailable):
         database_token(HOST, 5432, "pantheon_app", "eu-central-1")
 
@@ -72,12 +72,12 @@ def test_without_credentials_there_is_no_token() -> None:
 class TestAddress:
     URL = "postgresql://pantheon_app@db.example:5432/pantheon?sslmode=verify-full&sslrootcert=/opt/rds-ca.pem"
 
-    def test_another_url_is_left_as_it_is(self) -> None:
+    def test_url_without_our_parameters_is_unchanged(self) -> None:
         url = "postgresql://app:p%40ss@127.0.0.1:5433/postgres?application_name=a%20b"
         assert Address.parse(url) == Address(url, None, prepares=True)
         assert Address.parse(url).password() is None
 
-    def test_our_parameters_are_taken_out(self) -> None:
+    def test_url_loses_our_parameters(self) -> None:
         assert Address.parse(f"{self.URL}&iam=eu-central-1") == Address(self.URL, "eu-central-1", prepares=True)
         assert Address.parse(f"{self.URL}&iam=eu-central-1&prepare=off").prepares is False
         assert Address.parse(f"{self.URL}&prepare=off") == Address(self.URL, None, prepares=False)

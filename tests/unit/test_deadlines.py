@@ -1,4 +1,4 @@
-"""Deadlines that have to fit into each other: a dead database is noticed before whoever waits for it is killed."""
+"""Tests that timeouts fit into each other: a caller notices a dead database before its function is killed."""
 
 import migrations
 from functions.sweeper.phases import PHASES, SECONDS
@@ -18,27 +18,27 @@ PAUSES_S = 2 * (journal._RECORD_TRIES - 1) * journal._RECORD_PAUSE_S
 GIVING_UP_S = ANSWER_S + TRIES * CONNECT_S + PAUSES_S
 
 
-def test_a_turn_gives_a_dead_database_up_before_its_function_is_killed() -> None:
+def test_turn_gives_up_a_dead_database_before_its_function_times_out() -> None:
     """Its last call may end when the turn's time is over."""
     assert Settings.model_fields["turn_seconds"].default + GIVING_UP_S < TURNS.seconds
 
 
-def test_api_gateway_waits_in_silence_for_as_long_as_a_turn_may_run() -> None:
+def test_gateway_timeout_covers_the_longest_turn_without_bytes() -> None:
     """A turn that is answered as JSON sends nothing before it has ended."""
     silence_s = 5 * 60
     assert TURNS.seconds <= silence_s
 
 
-def test_it_does_so_while_it_has_its_lease() -> None:
+def test_turn_gives_up_a_dead_database_within_its_lease() -> None:
     assert GIVING_UP_S < journal.LEASE_MARGIN_S
 
 
-def test_a_read_can_be_sent_twice_and_a_report_once() -> None:
+def test_function_has_time_for_two_reads_or_one_report() -> None:
     assert 2 * ANSWER_S + CONNECT_S < HTTP_SECONDS
     assert LONG_ANSWER_S + CONNECT_S < HTTP_SECONDS
 
 
-def test_a_turn_waits_longer_than_a_migration_waits_for_its_lock() -> None:
+def test_turns_lock_timeout_exceeds_that_of_a_migration() -> None:
     """Statements queue behind a migration that waits for a lock."""
     assert float(migrations.LOCK_TIMEOUT.removesuffix("s")) < ANSWER_S
 

@@ -1,4 +1,4 @@
-"""The demo's roster: each agent takes what its model takes, and the file is a roster."""
+"""Tests that the demo's roster is valid and that each agent fits its model."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from shared.settings import LlmProvider, Settings
     ("provider", "temperature", "cap"),
     [("local", 0.7, 64), ("openai", None, None), ("bedrock", None, None), ("scripted", 0.7, None)],
 )
-def test_a_demo_agent_has_what_its_model_takes(
+def test_demo_agent_has_settings_that_its_model_accepts(
     provider: LlmProvider, temperature: float | None, cap: int | None, tmp_path: Path
 ) -> None:
     catalog = build(Settings.model_construct(llm_provider=provider))
@@ -55,6 +55,6 @@ def test_a_demo_agent_has_the_first_alias_if_the_catalog_lacks_its_own(
     assert roster.agents["writer"].temperature == temperature
 
 
-def test_the_file_of_the_demo_is_a_roster() -> None:
+def test_file_of_the_demo_is_a_valid_roster() -> None:
     roster = read_roster(demo.FILE, build(Settings.model_construct(llm_provider="scripted")))
     assert list(roster.agents) == ["writer", "researcher", "critic", "planner"]

@@ -1,3 +1,5 @@
+"""Tests the client of a deployment: its requests, its token and the line for each refusal."""
+
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -64,7 +66,7 @@ def test_a_version_is_sent_as_if_match_in_quotes() -> None:
         (httpx.Response(422, json={"code": "x", "detail": "\x1b[2J\n"}), r"422 x: \x1b[2J\n."),
     ],
 )
-def test_a_refusal_is_one_line_that_says_what_to_do(response: httpx.Response, line: str) -> None:
+def test_refusal_is_one_line_with_the_next_step(response: httpx.Response, line: str) -> None:
     text = str(error_of(response))
     assert text.startswith(line)
     assert text.isprintable()
@@ -73,11 +75,11 @@ def test_a_refusal_is_one_line_that_says_what_to_do(response: httpx.Response, li
 @pytest.mark.parametrize(
     ("status", "is_refusal"), [(401, True), (404, True), (412, True), (408, False), (500, False), (504, False)]
 )
-def test_only_an_answer_below_500_tells_that_nothing_was_done(status: int, is_refusal: bool) -> None:
+def test_answer_below_500_means_that_nothing_was_written(status: int, is_refusal: bool) -> None:
     assert error_of(problem(status, "x")).is_refusal is is_refusal
 
 
-def test_a_connection_that_breaks_is_no_refusal() -> None:
+def test_broken_connection_is_not_a_refusal() -> None:
     def cut(_: httpx.Request) -> httpx.Response:
         raise httpx.ReadTimeout("slow")
 
@@ -114,7 +116,7 @@ def test_a_named_deployment_never_gets_the_token_of_the_local_one(tmp_path: Path
         pass
 
 
-def test_without_a_token_and_a_local_run_the_line_says_how_to_get_one(tmp_path: Path) -> None:
+def test_missing_token_is_refused_with_the_way_to_get_one(tmp_path: Path) -> None:
     given = argparse.Namespace(url=None, token=None)
     no_run = pytest.raises(DeploymentError, match=r"give --token or set PANTHEON_TOKEN\. .*pantheon run")
     with no_run, connect(given, {"PANTHEON_DATA_DIR": str(tmp_path)}):

@@ -1,4 +1,4 @@
-"""What an alias's model refused is left out of requests for a while, and a temperature is kept within bounds."""
+"""Tests that a request omits for a while the parts that its alias refused, and bounds the temperature."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ def test_a_refused_part_is_sent_again_after_an_hour() -> None:
     assert dialects.refused("fast") == {"thinking"}
 
 
-def test_a_part_that_costs_an_unknown_outcome_is_left_out_for_good() -> None:
+def test_part_that_causes_an_unknown_outcome_is_left_out_permanently() -> None:
     now = [0.0]
     dialects = Dialects(lambda: now[0])
     dialects.learn_for_good("fast", STREAM)

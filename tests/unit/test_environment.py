@@ -1,3 +1,5 @@
+"""Tests how the local run reads its variables."""
+
 import re
 from pathlib import Path
 
@@ -8,14 +10,14 @@ from local.gateway.tokens import ClaimNames
 from shared.errors import ConfigurationError
 
 
-def test_nothing_set_is_the_local_model_on_port_8000() -> None:
+def test_empty_environment_means_the_local_model_and_port_8000() -> None:
     read = environment.read({})
     assert (read.port, read.data_dir, read.database_url) == (8000, Path(".pantheon"), None)
     assert read.needs_model
     assert read.functions["PANTHEON_LLM_PROVIDER"] == "local"
 
 
-def test_a_variable_that_is_set_to_nothing_is_not_set() -> None:
+def test_empty_variable_counts_as_unset() -> None:
     names = (
         *("PORT", "DATA_DIR", "DATABASE_URL", "LLM_PROVIDER", "LLM_BASE_URL", "TURN_SECONDS", "MAX_CALL_S"),
         "HOSTS",
@@ -35,12 +37,14 @@ def test_a_variable_that_is_set_to_nothing_is_not_set() -> None:
     ],
     ids=str,
 )
-def test_the_provider_follows_from_what_is_given(given: dict[str, str], provider: str, needs_model: bool) -> None:
+def test_provider_is_chosen_by_the_variables_that_are_set(
+    given: dict[str, str], provider: str, needs_model: bool
+) -> None:
     read = environment.read(given)
     assert (read.functions["PANTHEON_LLM_PROVIDER"], read.needs_model) == (provider, needs_model)
 
 
-def test_the_owners_database_is_not_among_what_functions_are_told_of() -> None:
+def test_functions_do_not_get_the_owners_database() -> None:
     url = "postgresql://owner:secret@127.0.0.1/pantheon"
     read = environment.read({"PANTHEON_DATABASE_URL": url, "HTTPS_PROXY": "http://proxy", "EMPTY": ""})
     assert read.database_url == url
@@ -59,11 +63,11 @@ def test_the_authorizer_expects_the_tokens_of_the_local_issuer(tmp_path: Path) -
     assert "other" not in read.functions.values()
 
 
-def test_the_keys_have_an_absolute_address_where_the_data_directory_is_relative() -> None:
+def test_keys_have_an_absolute_address_when_the_data_directory_is_relative() -> None:
     assert environment.read({}).authorizer["PANTHEON_JWKS_URL"] == (Path.cwd() / ".pantheon" / "jwks.json").as_uri()
 
 
-def test_only_the_authorizer_knows_how_tokens_look() -> None:
+def test_only_the_authorizer_gets_the_settings_of_tokens() -> None:
     given = {"PANTHEON_TENANT_CLAIM": "org", "PANTHEON_ROLES_CLAIM": "groups", "PANTHEON_TENANT_OF_ONE": "true"}
     read = environment.read(given)
     assert read.authorizer.items() >= given.items()
@@ -84,7 +88,7 @@ def test_pages_of_this_machine_may_read_answers_unless_others_are_listed() -> No
     assert environment.read({"PANTHEON_CORS_ORIGINS": "https://chat.example"}).origins == r"https://chat\.example"
 
 
-def test_names_of_a_proxy_are_a_list() -> None:
+def test_hosts_are_read_as_a_list() -> None:
     assert environment.read({}).hosts == ()
     assert environment.read({"PANTHEON_HOSTS": "pantheon.example, 10.0.0.7"}).hosts == ("pantheon.example", "10.0.0.7")
 
@@ -111,7 +115,7 @@ def test_names_of_a_proxy_are_a_list() -> None:
         ("PANTHEON_LLM_BASE_URL", "127.0.0.1:11434/v1"),
     ],
 )
-def test_a_bad_value_is_told_with_the_name_of_its_variable_in_one_line(name: str, value: str) -> None:
+def test_bad_value_is_refused_in_one_line_with_its_variable(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{name}: ") as raised:
         environment.read({name: value})
     assert "\n" not in str(raised.value)

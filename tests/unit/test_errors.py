@@ -1,4 +1,4 @@
-"""Errors and problems: stable codes, each with its status, all of those that the contract names."""
+"""Tests that each error has its stable code and the status of the contract."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from shared.domain.problem import problem
 from shared.errors import PantheonError, RateLimited, TurnConflict
 from shared.llm.port import CallError
 
-# What the HTTP contract promises for the calls that there are: changing one of these breaks a client.
+# The HTTP contract of the existing calls: changing one of these breaks a client.
 CONTRACT = {
     "invalid_request": 422,
     "invalid_message": 422,
@@ -46,25 +46,25 @@ def descendants(kind: type[PantheonError] = PantheonError) -> Iterator[type[Pant
 ERRORS = [error for error in descendants() if error.__module__ == errors.__name__]
 
 
-def test_the_codes_of_the_contract_are_there_with_their_statuses() -> None:
+def test_codes_have_the_statuses_of_the_contract() -> None:
     assert CONTRACT.items() <= {error.code: error.status for error in ERRORS}.items()
 
 
-def test_every_code_stands_for_one_error() -> None:
+def test_each_code_belongs_to_one_error() -> None:
     codes = [PantheonError.code, *(error.code for error in ERRORS)]
     assert len(set(codes)) == len(codes)
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", code) for code in codes)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
-def test_every_error_says_what_it_is(error: type[PantheonError]) -> None:
+def test_each_error_has_a_docstring(error: type[PantheonError]) -> None:
     assert "code" in vars(error), "a code is never inherited"
     assert 400 <= error.status < 600
     assert error.__doc__
     assert re.fullmatch(r"[A-Z].*\.", error.__doc__), "it is what a client reads"
 
 
-def test_the_tree_in_the_docstring_is_the_tree() -> None:
+def test_tree_in_the_docstring_matches_the_classes() -> None:
     drawn = re.findall(r"── (\w+) +(\d{3}) (\w+)", errors.__doc__ or "")
     assert sorted(drawn) == sorted((error.__name__, str(error.status), error.code) for error in ERRORS)
 
@@ -80,14 +80,14 @@ def test_the_detail_is_the_docstring_unless_given_and_extra_members_are_kept() -
     )
 
 
-def test_a_conflict_names_the_active_turn_and_when_to_come_back() -> None:
+def test_conflict_has_the_active_turn_and_retry_after() -> None:
     conflict = TurnConflict("0199", 17)
     assert conflict.extra == {"active_turn_id": "0199"}
     assert conflict.headers == {"Retry-After": "17"}
     assert conflict.detail == TurnConflict.__doc__
 
 
-def test_too_many_turns_are_told_when_to_come_back() -> None:
+def test_too_many_turns_has_retry_after() -> None:
     assert RateLimited(12).headers == {"Retry-After": "12"}
 
 
@@ -106,13 +106,13 @@ def test_too_many_turns_are_told_when_to_come_back() -> None:
         "turn_limit_exceeded",
     ],
 )
-def test_whatever_can_become_of_an_agent_or_a_turn_has_a_sentence(code: str) -> None:
+def test_problem_of_each_stored_code_has_a_sentence(code: str) -> None:
     shown = problem(code).as_dict()
     assert list(shown) == ["code", "detail"]
     assert shown["code"] == code
     assert re.fullmatch(r"[A-Z].*\.", shown["detail"])
 
 
-def test_a_code_that_nobody_listed_is_an_error() -> None:
+def test_problem_refuses_an_unknown_code() -> None:
     with pytest.raises(KeyError):
         problem("no_such_code")

@@ -1,4 +1,4 @@
-"""Whatever users and models write, an exported session reads as the same document: the tests parse it as CommonMark."""
+"""Tests that an exported session reads as the same document in CommonMark for every text."""
 
 import json
 from datetime import UTC, datetime
@@ -81,7 +81,7 @@ def one_line(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_text_is_nothing_but_text_wherever_it_stands(name: str) -> None:
+def test_text_with_markup_is_exported_as_plain_text(name: str) -> None:
     text = TEXTS[name]
     tokens = MarkdownIt("commonmark").parse(render(page(text)))
     line = one_line(text)
@@ -116,15 +116,15 @@ def test_the_first_page_begins_with_the_session_and_later_ones_go_on() -> None:
     assert first.endswith("\n\n")
 
 
-def test_a_turn_that_has_not_ended_is_told_of() -> None:
+def test_turn_that_has_not_ended_is_marked() -> None:
     assert render(page("Talk", active_turn_id=UUID(int=9))).endswith(f"The turn {UUID(int=9)} has not ended yet.\n\n")
 
 
-def test_an_agent_that_did_not_answer_says_why() -> None:
+def test_agent_without_an_answer_has_its_reason() -> None:
     assert "### Critic\n\nfailed: empty_reply\n\n" in render(page("Talk"))
 
 
-def test_a_text_without_marks_reads_as_it_was_written() -> None:
+def test_text_without_marks_is_unchanged() -> None:
     rendered = render(page("Hello, Ada"))
     assert "### User\n\n```text\nHello, Ada\n```\n\n" in rendered
     assert "# Hello\\, Ada\n" in rendered

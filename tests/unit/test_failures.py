@@ -1,4 +1,4 @@
-"""What the API function answers, logs and counts when something is wrong on our side."""
+"""Tests the answers, log lines and metrics of the API function when the deployment fails."""
 
 import json
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class TestHealth:
         del asked["requestContext"]["authorizer"]
         return api(asked, context)
 
-    def test_it_needs_no_token(self, api: Handler, context: LambdaContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_health_needs_no_token(self, api: Handler, context: LambdaContext, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(status, "load_checks", lambda _: dict(self.CHECKS))
         monkeypatch.setattr(status, "commit", lambda: "c0ffee")
         answer = self.ask(api, context)
@@ -38,7 +38,7 @@ class TestHealth:
         assert body_of(answer) == expected
 
     @pytest.mark.parametrize("failing", ["database", "migration", "journal"])
-    def test_a_failing_check_is_503_and_named(
+    def test_health_is_503_with_the_name_of_a_failing_check(
         self, api: Handler, context: LambdaContext, monkeypatch: pytest.MonkeyPatch, failing: str
     ) -> None:
         monkeypatch.setattr(status, "load_checks", lambda _: {**self.CHECKS, failing: "failing: it is gone"})
@@ -68,7 +68,7 @@ class TestHealth:
         assert answer["statusCode"] == expected
         assert body_of(answer)["checks"] == {**self.CHECKS, "checkpointer": kept_in}
 
-    def test_checks_are_made_again_after_five_seconds_and_not_before(
+    def test_health_repeats_its_checks_after_five_seconds(
         self, api: Handler, context: LambdaContext, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         made: list[object] = []
@@ -88,7 +88,7 @@ class TestHealth:
 
 
 class TestUnexpected:
-    """What nobody foresaw: the client gets a request id, the log a place, and nobody the text."""
+    """An unexpected error: the client gets a request id, the log a place, and neither gets the text."""
 
     @pytest.fixture
     def broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,9 @@ class TestUnexpected:
         monkeypatch.setattr(status, "catalog", break_down)
 
     @pytest.mark.usefixtures("broken")
-    def test_the_client_gets_a_problem_without_a_word_of_it(self, api: Handler, context: LambdaContext) -> None:
+    def test_unexpected_error_is_a_problem_without_the_text_of_the_exception(
+        self, api: Handler, context: LambdaContext
+    ) -> None:
         answer = api(event("api_get"), context)
         problem = problem_of(answer, 500, "internal_error")
         assert SECRET not in answer["body"]
@@ -106,7 +108,7 @@ class TestUnexpected:
         assert problem["title"] == "Internal Server Error"
 
     @pytest.mark.usefixtures("broken")
-    def test_it_is_logged_with_the_request_id_and_its_place(
+    def test_unexpected_error_is_logged_with_the_request_id_and_its_place(
         self, api: Handler, context: LambdaContext, log_lines: LogLines
     ) -> None:
         api(event("api_get"), context)
@@ -120,7 +122,7 @@ class TestUnexpected:
         assert SECRET not in json.dumps(line)
 
     @pytest.mark.usefixtures("broken")
-    def test_it_is_counted_and_nothing_else_is_printed(
+    def test_unexpected_error_prints_only_its_metric(
         self, api: Handler, context: LambdaContext, capfd: pytest.CaptureFixture[str]
     ) -> None:
         api(event("api_get"), context)
@@ -129,7 +131,7 @@ class TestUnexpected:
         (line,) = printed.out.splitlines()
         assert json.loads(line)["UnexpectedErrors"] == [1.0]
 
-    def test_a_foreseen_failure_of_the_deployment_is_reported_too(
+    def test_known_failure_of_the_deployment_is_logged(
         self, api: Handler, context: LambdaContext, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def misconfigured() -> None:

@@ -1,4 +1,4 @@
-"""Steps that do not depend on each other: asked at the same time, recorded one by one, and none at another's cost."""
+"""Tests independent steps: they run at the same time, and each outcome is recorded by itself."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ def heard(request: Request) -> str:
 
 
 def texts(settled: Sequence[Attempt | Refused]) -> list[str]:
-    """What was answered, or the code of why a call was refused."""
+    """Return the text of each answer, or the code of its refusal."""
     return [each.code if isinstance(each, Refused) else each.completion.text for each in settled]
 
 
@@ -59,7 +59,7 @@ def by_step(**replies: Completion | Callable[[], Completion]) -> Callable[[Reque
     return reply
 
 
-def test_they_are_asked_at_the_same_time_after_one_write() -> None:
+def test_steps_are_asked_at_the_same_time_after_one_write() -> None:
     journal, provider = MemoryJournal(), ScriptedProvider()
     together = threading.Barrier(3, timeout=DEADLINE_S)
 
@@ -92,7 +92,7 @@ def test_outcomes_are_recorded_as_they_arrive_and_returned_in_order() -> None:
     assert texts(settled) == ["late", "step 1", "early"]
 
 
-def test_the_budget_covers_the_first_of_them() -> None:
+def test_steps_within_the_budget_are_asked_in_order() -> None:
     journal, provider = MemoryJournal(holds=2), ScriptedProvider()
     settled = asker(journal, provider).settle_all(ASKS)
     assert [isinstance(each, Attempt) for each in settled] == [True, True, False]
@@ -100,13 +100,13 @@ def test_the_budget_covers_the_first_of_them() -> None:
     assert journal.log.count("open") == 1, "what the budget refused is not asked for again"
 
 
-def test_where_it_covers_none_nobody_is_asked() -> None:
+def test_steps_are_refused_when_the_budget_covers_none() -> None:
     journal, provider = MemoryJournal(holds=0), ScriptedProvider()
     assert asker(journal, provider).settle_all(ASKS) == [Refused("budget_exceeded")] * 3
     assert provider.requests == []
 
 
-def test_time_for_the_longest_of_them_is_needed_before_anything_is_written() -> None:
+def test_steps_need_time_for_the_longest_before_the_write() -> None:
     journal, provider = MemoryJournal(), ScriptedProvider()
     slow = {"fast": CATALOG["fast"], "deep": replace(CATALOG["deep"], max_call_s=50.0)}
     short = replace(asker(journal, provider, 25.0 + CALL_MARGIN_S - 0.001), catalog=slow)
@@ -117,7 +117,7 @@ def test_time_for_the_longest_of_them_is_needed_before_anything_is_written() -> 
     assert verdicts(enough.settle_all([ask(0), ask(1, "deep")])) == ["reply", "reply"]
 
 
-def test_the_time_that_is_left_is_read_when_the_prompts_are_built() -> None:
+def test_time_left_is_read_after_the_prompts_are_built() -> None:
     journal, provider = MemoryJournal(), ScriptedProvider()
     left = [CATALOG["fast"].max_call_s]
 
@@ -130,7 +130,7 @@ def test_the_time_that_is_left_is_read_when_the_prompts_are_built() -> None:
     assert {request.timeout_s for request in provider.requests} == {left[0] - 3.0 - CALL_MARGIN_S}
 
 
-def test_what_the_first_attempts_leave_undecided_is_tried_again_one_by_one() -> None:
+def test_undecided_steps_are_tried_again_in_sequence() -> None:
     journal, provider = MemoryJournal(), ScriptedProvider()
     failing = by_step(step1=Completion("unknown", error="timeout"), step2=Completion("unbilled", error="refused"))
     provider.enqueue(*[failing] * 3, Completion("succeeded", "at last", "end_turn"))
@@ -142,7 +142,7 @@ def test_what_the_first_attempts_leave_undecided_is_tried_again_one_by_one() -> 
     assert journal.log[-2:] == ["open", "close"]
 
 
-def test_steps_that_the_journal_knows_are_not_asked_anew() -> None:
+def test_steps_in_the_journal_are_not_asked_again() -> None:
     known = Attempt(uuid4(), "fast", Completion("succeeded", "known", "end_turn"), None, "reply")
     tried = Attempt(uuid4(), "fast", Completion("unknown", error="timeout"), "timeout")
     journal, provider = MemoryJournal({0: [known], 1: [tried]}), ScriptedProvider()
@@ -153,7 +153,7 @@ def test_steps_that_the_journal_knows_are_not_asked_anew() -> None:
     assert journal.log == ["open", "close", "open", "close"]
 
 
-def test_one_that_breaks_down_costs_no_other_its_outcome() -> None:
+def test_outcomes_of_other_steps_are_kept_when_one_raises() -> None:
     journal, provider = MemoryJournal(), ScriptedProvider()
 
     def break_down() -> Completion:
@@ -175,21 +175,21 @@ class TestCouncil:
         council.plan(Plan(KEYS, "tags"))
         return list(council.ask_all(KEYS)), provider
 
-    def test_in_parallel_none_hears_the_others_and_the_order_is_the_plans(self) -> None:
+    def test_parallel_agents_do_not_see_each_other_and_reply_in_plan_order(self) -> None:
         replies, provider = self.hold(MemoryJournal(), parallel=True)
         assert [heard(request) for request in provider.requests] == ["Hello."] * 3
         assert [(reply.position, reply.agent_key) for reply in replies] == list(enumerate(KEYS))
         assert [reply.text for reply in replies] == ["I am Writer,", "I am Researcher,", "I am Critic,"]
 
-    def test_in_sequence_each_hears_those_before(self) -> None:
+    def test_sequential_agents_see_the_replies_before_them(self) -> None:
         _, provider = self.hold(MemoryJournal(), parallel=False)
         assert [heard(request).count("I am") for request in provider.requests] == [0, 1, 2]
 
-    def test_in_parallel_too_a_spent_budget_skips_the_rest(self) -> None:
+    def test_parallel_agents_beyond_the_budget_are_skipped(self) -> None:
         replies, _ = self.hold(MemoryJournal(holds=1), parallel=True)
         assert [reply.status for reply in replies] == ["completed", "skipped", "skipped"]
 
-    def test_what_has_to_be_asked_again_is_asked_without_the_others(self) -> None:
+    def test_second_attempt_of_a_parallel_agent_does_not_see_the_others(self) -> None:
         journal = MemoryJournal()
         provider = ScriptedProvider()
         provider.enqueue("A.", "B.", Completion("unknown", error="timeout"), "C.")

@@ -1,4 +1,4 @@
-"""The buffer between a turn and the writer of its events."""
+"""Tests the buffer between a turn and the writer of its events."""
 
 import threading
 import time
@@ -128,7 +128,7 @@ _steps = st.lists(
 
 
 @given(_steps, st.integers(1, 30))
-def test_text_of_an_attempt_is_a_beginning_of_what_was_said_whatever_is_dropped(
+def test_text_of_an_attempt_is_a_prefix_of_its_pieces_when_some_are_dropped(
     steps: list[tuple[str, int, str]], most: int
 ) -> None:
     feed = Feed(most)

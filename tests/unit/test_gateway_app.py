@@ -1,4 +1,4 @@
-"""The gateway without a server or processes: what becomes of an invocation."""
+"""Tests how the local gateway answers an invocation, without a server or processes."""
 
 import asyncio
 from typing import Any, cast
@@ -52,12 +52,12 @@ def ask(pool: FakePool, method: str, path: str, buffered_s: float = 29.0, accept
         ("too_large", 413, "Request Too Long"),
     ],
 )
-def test_an_invocation_without_a_result_has_the_status_of_its_fate(status: Status, answered: int, message: str) -> None:
+def test_invocation_without_a_result_is_answered_by_its_outcome(status: Status, answered: int, message: str) -> None:
     response = ask(FakePool(InvocationResult(status, {"errorMessage": "secret"})), "GET", "/api/v1/agents")
     assert (response.status_code, response.json()) == (answered, {"message": message})
 
 
-def test_a_result_that_is_no_response_is_502() -> None:
+def test_result_that_is_not_a_response_is_502() -> None:
     response = ask(FakePool(InvocationResult("succeeded", {"message": "secret"})), "GET", "/api/v1/agents")
     assert (response.status_code, response.json()) == (502, {"message": "Internal server error"})
 
@@ -67,7 +67,7 @@ def test_a_buffered_answer_that_takes_too_long_is_504() -> None:
     assert (response.status_code, response.json()) == (504, {"message": "Endpoint request timed out"})
 
 
-def test_a_streamed_route_may_take_longer() -> None:
+def test_streamed_route_has_a_longer_time_limit() -> None:
     pool = FakePool(InvocationResult("succeeded", ECHO), 0.2)
     assert ask(pool, "POST", "/api/v1/sessions/1/turns", buffered_s=0.05).text == "echo"
 
@@ -76,7 +76,7 @@ LONG = "x" * COMPRESSED_FROM
 
 
 def coding(result: dict[str, Any], method: str, path: str, accepted: str) -> str | None:
-    """How the gateway encodes this result, whose body the client reads in full."""
+    """Return the encoding of the gateway for this result, after the client has read its whole body."""
     response = ask(FakePool(InvocationResult("succeeded", result)), method, path, accepted=accepted)
     assert response.text == result["body"]
     chosen: str | None = response.headers.get("content-encoding")
@@ -101,6 +101,6 @@ def test_an_answer_of_a_streamed_route_is_never_compressed() -> None:
     assert coding({"statusCode": 200, "body": LONG}, "POST", "/api/v1/sessions/1/turns", "gzip") is None
 
 
-def test_an_answer_with_a_coding_of_its_own_is_left_alone() -> None:
+def test_answer_with_its_own_coding_is_unchanged() -> None:
     coded = {"statusCode": 200, "body": LONG, "headers": {"Content-Encoding": "identity"}}
     assert coding(coded, "GET", "/api/v1/agents", "gzip") == "identity"

@@ -1,3 +1,5 @@
+"""Tests how the local gateway asks its authorizer and caches the answers."""
+
 import asyncio
 from typing import Any, cast
 
@@ -44,7 +46,7 @@ class Clock:
 
 
 class Asked:
-    """An authorizer in front of `pool`, whose time stands still."""
+    """An authorizer in front of `pool`, with a clock that the test moves."""
 
     def __init__(self, pool: FakePool, most_answers: int = 10) -> None:
         self.pool = pool
@@ -61,7 +63,7 @@ class Asked:
 
 
 class TestEvent:
-    def test_it_is_that_of_a_request_authorizer(self) -> None:
+    def test_event_has_the_form_of_a_request_authorizer(self) -> None:
         ask = Asked(FakePool())
         ask(path="/api/v1/agents/a%20b", method="PUT", query=b"a=1")
         (event,) = ask.pool.events
@@ -77,7 +79,7 @@ class TestEvent:
         assert event["requestContext"]["requestId"] == "request-1"
         assert "authorizer" not in event["requestContext"]
 
-    def test_missing_parts_are_empty_objects(self) -> None:
+    def test_event_has_empty_objects_for_missing_parts(self) -> None:
         ask = Asked(FakePool())
         ask(path="/mcp")
         (event,) = ask.pool.events
@@ -86,7 +88,7 @@ class TestEvent:
 
 
 class TestPolicy:
-    def test_the_function_is_told_the_context_and_the_principal(self) -> None:
+    def test_context_and_principal_are_passed_to_the_function(self) -> None:
         told = Asked(FakePool())()
         assert isinstance(told.pop("integrationLatency"), int)
         assert told == {**CALLER, "principalId": "ada"}
@@ -118,7 +120,7 @@ class TestPolicy:
             [statement(resource=[])],
         ],
     )
-    def test_another_policy_refuses_it(self, statements: list[Any]) -> None:
+    def test_policy_that_does_not_cover_the_request_refuses_it(self, statements: list[Any]) -> None:
         with pytest.raises(Refused) as raised:
             Asked(FakePool(answer(*statements)))()
         assert (raised.value.message, raised.value.challenge) == ("Unauthorized", "Bearer")
@@ -162,7 +164,7 @@ class TestFailure:
         ],
         ids=ascii,
     )
-    def test_another_answer_is_a_failure(self, payload: Any) -> None:
+    def test_answer_without_a_policy_is_a_failure(self, payload: Any) -> None:
         with pytest.raises(AuthorizerFailure, match="no policy"):
             Asked(FakePool(payload))()
 
@@ -171,7 +173,7 @@ class TestFailure:
         with pytest.raises(AuthorizerFailure, match=status.replace("_", " ")):
             Asked(FakePool(answer(), status))()
 
-    def test_a_failure_is_not_kept(self) -> None:
+    def test_failure_is_not_cached(self) -> None:
         ask = Asked(FakePool(status="died"))
         with pytest.raises(AuthorizerFailure):
             ask()
@@ -180,7 +182,7 @@ class TestFailure:
 
 
 class TestKeptAnswers:
-    def test_an_answer_counts_for_a_minute(self) -> None:
+    def test_answer_is_cached_for_a_minute(self) -> None:
         ask = Asked(FakePool())
         ask()
         ask.clock.now += KEPT_S - 0.01
@@ -190,34 +192,34 @@ class TestKeptAnswers:
         ask()
         assert len(ask.pool.events) == 2
 
-    def test_a_use_does_not_make_it_last_longer(self) -> None:
+    def test_use_of_a_cached_answer_does_not_extend_it(self) -> None:
         ask = Asked(FakePool())
         for _ in range(4):
             ask()
             ask.clock.now += 0.4 * KEPT_S
         assert len(ask.pool.events) == 2
 
-    def test_an_answer_counts_only_for_the_same_header(self) -> None:
+    def test_cached_answer_is_used_only_for_the_same_header(self) -> None:
         ask = Asked(FakePool())
         for header in ("Bearer a", "Bearer A", "bearer a", "Bearer a "):
             ask(header)
         assert len(ask.pool.events) == 4
 
-    def test_a_refusal_is_kept(self) -> None:
+    def test_refusal_is_cached(self) -> None:
         ask = Asked(FakePool(answer(statement("Deny"), context=REASON)))
         for _ in range(2):
             with pytest.raises(Refused, match="expired"):
                 ask()
         assert len(ask.pool.events) == 1
 
-    def test_a_kept_policy_is_held_against_each_request(self) -> None:
+    def test_cached_policy_is_evaluated_for_each_request(self) -> None:
         ask = Asked(FakePool(answer(statement(resource=f"{ARN}/GET/*"))))
         ask()
         with pytest.raises(Refused):
             ask(method="POST")
         assert len(ask.pool.events) == 1
 
-    def test_a_renewed_answer_is_not_the_oldest(self) -> None:
+    def test_renewed_answer_counts_as_the_newest(self) -> None:
         ask = Asked(FakePool(), most_answers=2)
         ask("a")
         ask("b")
@@ -226,7 +228,7 @@ class TestKeptAnswers:
             ask(header)
         assert len(ask.pool.events) == 4
 
-    def test_the_oldest_answer_makes_room(self) -> None:
+    def test_oldest_answer_is_evicted_when_the_cache_is_full(self) -> None:
         ask = Asked(FakePool(), most_answers=2)
         for header in ("a", "b", "c", "b", "c", "a"):
             ask(header)

@@ -1,3 +1,5 @@
+"""Tests the events that the local gateway makes, and the responses that it accepts."""
+
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -42,7 +44,7 @@ def event(request: dict[str, Any], body: bytes = b"", authorizer: Mapping[str, A
 
 
 class TestEvent:
-    def test_it_has_the_shape_of_version_1(self) -> None:
+    def test_event_has_the_shape_of_version_1(self) -> None:
         built = event(scope("/api/v1/sessions/x/turns", "POST", b"a=1"), b"{}", CALLER)
         context = built.pop("requestContext")
         identity = context.pop("identity")
@@ -95,7 +97,7 @@ class TestEvent:
         assert [built[name] for name in parts] == [None] * 4
         assert "authorizer" not in built["requestContext"]
 
-    def test_paths_are_as_the_client_sent_them(self) -> None:
+    def test_event_has_the_path_as_the_client_sent_it(self) -> None:
         path = "/api/v1/agents/a%2Fb%20c/"
         built = event(scope(path))
         assert (built["path"], built["requestContext"]["path"]) == (path, path)
@@ -114,7 +116,7 @@ class TestEvent:
         headers = event(scope(headers={"connection": "upgrade", "upgrade": "websocket", "te": "trailers"}))["headers"]
         assert not {"connection", "upgrade", "te"} & set(headers)
 
-    def test_a_client_cannot_say_where_it_comes_from(self) -> None:
+    def test_client_cannot_set_its_own_address(self) -> None:
         lies = {"x-forwarded-for": "8.8.8.8", "x-forwarded-port": "not a port", "x-forwarded-proto": "gopher"}
         built = event(scope(headers=lies))
         for name, value in (("for", "127.0.0.1"), ("port", "8000"), ("proto", "http")):
@@ -130,11 +132,11 @@ class TestEvent:
 
     @pytest.mark.parametrize("content_type", ["application/json", "application/octet-stream", "image/png", ""])
     @pytest.mark.parametrize(("sent", "arrived"), [("{'ü'}".encode(), "{'ü'}"), (b"a\xff\xfeb\x00", "a��b\x00")])
-    def test_a_body_is_text_whatever_its_type(self, content_type: str, sent: bytes, arrived: str) -> None:
+    def test_body_is_text_for_each_content_type(self, content_type: str, sent: bytes, arrived: str) -> None:
         built = event(scope("/api/v1/x", "POST", headers={"content-type": content_type}), sent)
         assert (built["body"], built["isBase64Encoded"]) == (arrived, False)
 
-    def test_it_is_json_whatever_the_client_sent(self) -> None:
+    def test_event_is_json_for_every_request(self) -> None:
         request = scope("/api/v1/%00%ff", query=b"\xff=%ff&\xc3\xbc")
         request["raw_path"] += b"\xff"
         request["headers"] += [(b"x-odd", b"\xff\xfe"), (b"cookie", b"\xff")]
@@ -159,7 +161,7 @@ def handler() -> Any:
     return Mangum(app, lifespan="off")
 
 
-def test_mangum_makes_of_the_event_what_the_client_sent(handler: Any) -> None:
+def test_mangum_restores_the_clients_request_from_the_event(handler: Any) -> None:
     headers = {"cookie": "a=1; b=2", "content-type": "application/json"}
     request = scope("/api/v1/a-b", "POST", b"a=1&a=2&b=%20", headers)
     answer = handler(event(request, "{'ü'}".encode(), CALLER), LambdaContext("api", "request-1", 0.0))
@@ -242,6 +244,6 @@ class TestResponse:
         ],
         ids=ascii,
     )
-    def test_another_result_is_refused(self, result: object) -> None:
+    def test_result_of_another_shape_is_refused(self, result: object) -> None:
         with pytest.raises(InvalidResponse):
             build_response(result)

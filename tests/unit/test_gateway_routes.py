@@ -1,3 +1,5 @@
+"""Tests how the local gateway finds the route of a request."""
+
 import pytest
 
 from local.gateway.routes import find
@@ -44,6 +46,8 @@ TURNS = "/api/v1/sessions/{session_id}/turns"
         ("GET", "/console/", "/console", "api", True),
         ("HEAD", "/console/config.json", "/console/{proxy+}", "api", True),
         ("GET", "/console/assets/index-a1b2.js", "/console/{proxy+}", "api", True),
+        ("GET", "/docs", "/docs", "api", True),
+        ("HEAD", "/docs/assets/redoc-a1b2.js", "/docs/{proxy+}", "api", True),
     ],
 )
 def test_a_request_takes_the_most_specific_route(
@@ -65,6 +69,7 @@ def test_a_request_takes_the_most_specific_route(
         ("POST", "/console/"),
         ("PUT", "/console/assets/index-a1b2.js"),
         ("GET", "/consoles"),
+        ("POST", "/docs/"),
         ("GET", "/API/v1/agents"),
         ("GET", "/openapi_json"),
         ("POST", "/openapi.json"),
@@ -78,12 +83,12 @@ def test_a_request_takes_the_most_specific_route(
         ("GET", "api/v1/health"),
     ],
 )
-def test_a_path_of_no_resource_has_no_route(method: str, path: str) -> None:
+def test_path_without_a_resource_has_no_route(method: str, path: str) -> None:
     assert find(method, path) is None
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_every_listed_route_is_found_as_it_is_listed(route: Route) -> None:
+def test_each_listed_route_is_found_by_its_path(route: Route) -> None:
     method = "GET" if route.method == "ANY" else route.method
     path = route.path.replace("{proxy+}", "a/b").replace("{session_id}", "1")
     found = find(method, path)
@@ -101,7 +106,7 @@ def test_every_listed_route_is_found_as_it_is_listed(route: Route) -> None:
         ("/mcp", {}),
     ],
 )
-def test_parameters_are_parts_of_the_path_as_it_was_sent(path: str, parameters: dict[str, str]) -> None:
+def test_parameters_are_the_undecoded_parts_of_the_path(path: str, parameters: dict[str, str]) -> None:
     found = find("POST", path)
     assert found
     assert found[1] == parameters

@@ -1,4 +1,4 @@
-"""A streamed response on its way to the client, without a server or processes."""
+"""Tests how the local gateway passes a streamed response on, without a server or processes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -70,7 +70,7 @@ def test_a_status_without_a_body_has_none() -> None:
     assert [message.get("body", b"") for message in body] == [b""]
 
 
-def test_a_response_that_broke_off_has_no_end_and_its_process_may_go_on() -> None:
+def test_broken_response_has_no_end_and_its_process_is_kept() -> None:
     stream = FakeStream(end="broken")
     assert [message["type"] for message in passed(stream)][-2:] == ["http.response.body", "broken"]
     assert not stream.abandoned
@@ -99,7 +99,7 @@ def test_a_response_over_its_time_has_no_end_and_its_process_is_ended() -> None:
     ],
     ids=str,
 )
-def test_a_head_that_is_none_is_not_sent_and_its_process_is_ended(prelude: Any) -> None:
+def test_invalid_head_is_not_sent_and_its_process_is_ended(prelude: Any) -> None:
     stream = FakeStream(prelude)
     with pytest.raises(InvalidResponse):
         passed(stream)

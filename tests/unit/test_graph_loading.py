@@ -1,4 +1,4 @@
-"""Graphs are imported at the start of their process, and one that cannot run is refused in one line."""
+"""Tests that graphs are imported when their process starts, and that each mistake is one line."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The graphs of a deployment by name, and the mode `graph:<name>`."""
+"""Tests the names of a deployment's graphs and the mode `graph:<name>`."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -42,7 +42,7 @@ def test_a_name_that_is_given_twice_is_refused() -> None:
         parse_graphs("tools=a:b,tools=c:d")
 
 
-def test_only_configured_graphs_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_refuses_a_graph_that_is_not_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(Env.GRAPHS, "tools=a:b")
     assert graph_names() == {"tools": "a:b"}
     for mode in (None, "tag", "graph:tools"):
@@ -60,11 +60,11 @@ def test_the_mode_of_a_graph_begins_with_its_word() -> None:
 
 
 @pytest.mark.parametrize("mode", [*MODES, "graph:tools", "graph:a_b-2"])
-def test_a_mode_is_one_of_ours_or_a_graphs(mode: str) -> None:
+def test_mode_is_accepted_when_it_is_ours_or_a_graphs(mode: str) -> None:
     assert MODE.validate_python(mode) == mode
 
 
 @pytest.mark.parametrize("mode", ["call", "graph", "graph:", "graph:Tools", "graph:a b", "graph:tools\n", "Tag", ""])
-def test_another_mode_is_refused(mode: str) -> None:
+def test_unknown_mode_is_refused(mode: str) -> None:
     with pytest.raises(ValidationError, match="Input should be 'manual', 'tag'"):
         MODE.validate_python(mode)

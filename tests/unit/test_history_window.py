@@ -1,4 +1,4 @@
-"""The oldest turn of a prompt stays the same for many turns, however full the room is."""
+"""Tests that the oldest turn of a prompt stays the same for many turns in a full window."""
 
 import random
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def test_all_turns_stay_while_they_fit() -> None:
 
 @pytest.mark.parametrize(("turns_in_room", "most_moves"), [(8, 35), (20, 15), (40, 7)])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_oldest_turn_moves_seldom_in_a_full_room(turns_in_room: int, most_moves: int, seed: int) -> None:
+def test_oldest_turn_moves_rarely_when_the_room_is_full(turns_in_room: int, most_moves: int, seed: int) -> None:
     """In 80 turns of unequal size, in a room that each turn's message makes larger or smaller."""
     chance = random.Random(seed)
     sizes = [chance.randrange(50, 150) for _ in range(turns_in_room + 100)]
@@ -42,7 +42,7 @@ def test_the_oldest_turn_moves_seldom_in_a_full_room(turns_in_room: int, most_mo
     assert kept == sorted(kept)
 
 
-def test_the_oldest_turn_moves_in_steps_where_older_ones_were_not_loaded() -> None:
+def test_oldest_turn_moves_in_steps_when_older_ones_were_not_loaded() -> None:
     starts = {oldest([10] * 50, 100_000, first=first, is_whole=False)[0] for first in range(2, 82)}
     assert starts == {16, 32, 48, 64, 80, 96}
 
@@ -52,11 +52,11 @@ def test_a_turn_that_is_too_long_ends_the_history() -> None:
     assert oldest([10, 10, 10_000], 200) == (4, BASE)
 
 
-def test_no_turn_is_kept_where_the_rest_fills_the_room_already() -> None:
+def test_no_turn_is_kept_when_the_rest_fills_the_room() -> None:
     assert oldest([10] * 4, BASE) == (5, BASE)
     assert oldest([10] * 4, BASE - 30) == (5, BASE)
 
 
-def test_a_full_room_would_move_with_every_turn() -> None:
+def test_oldest_turn_would_move_with_every_turn_without_steps() -> None:
     kept = [keep_full(range(1, turns), lambda number: 10 * number, 200, True) for turns in range(30, 60)]
     assert set(kept) == {20}

@@ -1,6 +1,6 @@
-"""The HTTP functions' real handlers, invoked with API Gateway's events: routes, bodies and queries.
+"""Tests routes, bodies and queries of the HTTP functions with API Gateway's events.
 
-Nothing here needs a database: what cannot be right is refused before one is asked.
+No test here needs a database: the functions refuse such requests before a query.
 """
 
 import json
@@ -22,7 +22,7 @@ SECRET = "the prompt of a tenant"
 class TestEvents:
     """Events as API Gateway sends them, whole."""
 
-    def test_a_get(self, api: Handler, context: LambdaContext) -> None:
+    def test_event_of_a_get_is_answered(self, api: Handler, context: LambdaContext) -> None:
         answer = api(event("api_get"), context)
         assert (answer["statusCode"], answer["isBase64Encoded"]) == (200, False)
         models = body_of(answer)
@@ -33,16 +33,16 @@ class TestEvents:
         ]  # fmt: skip
         assert models["items"][1]["rates"]["cache_write"] == "0.625"
 
-    def test_a_post(self, api: Handler, context: LambdaContext) -> None:
+    def test_event_of_a_post_is_answered(self, api: Handler, context: LambdaContext) -> None:
         answer = api(event("api_post"), context)
         assert answer["statusCode"] == 422
         assert "fast, deep" in json.loads(answer["body"])["detail"]
 
-    def test_a_turn(self, turns: Handler, context: LambdaContext) -> None:
+    def test_event_of_a_turn_is_answered(self, turns: Handler, context: LambdaContext) -> None:
         answer = turns(event("turns_post"), context)
         assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (422, "invalid_message")
 
-    def test_a_turn_by_an_api_key(self, turns: Handler, context: LambdaContext) -> None:
+    def test_event_of_a_turn_by_an_api_key_is_answered(self, turns: Handler, context: LambdaContext) -> None:
         answer = turns(event("turns_post_by_key"), context)
         assert answer["statusCode"] == 422
         (fault,) = json.loads(answer["body"])["errors"]
@@ -69,7 +69,7 @@ class TestRoutes:
             ("POST", "/api/v1/turns/none/cancel"),
         ],
     )
-    def test_where_there_is_nothing_is_404(self, api: Handler, context: LambdaContext, method: str, path: str) -> None:
+    def test_unknown_path_is_404(self, api: Handler, context: LambdaContext, method: str, path: str) -> None:
         answer = api(request(method, path, {} if method == "PATCH" else None), context)
         problem_of(answer, 404, "not_found")
 
@@ -82,7 +82,7 @@ class TestRoutes:
             ("DELETE", f"{SESSION}/turns", {"GET", "POST"}),
         ],
     )
-    def test_another_method_is_405_and_says_which_are_allowed(
+    def test_unsupported_method_is_405_with_the_allowed_methods(
         self, api: Handler, context: LambdaContext, method: str, path: str, allowed: set[str]
     ) -> None:
         answer = api(request(method, path), context)
@@ -90,7 +90,7 @@ class TestRoutes:
         assert set(answer["headers"]["allow"].split(", ")) == allowed
 
     @pytest.mark.parametrize("path", DOCUMENT["paths"])
-    def test_all_methods_of_an_address_are_told_by_whoever_refuses_another(
+    def test_allow_header_of_each_function_lists_every_method_of_the_path(
         self, api: Handler, admin: Handler, turns: Handler, context: LambdaContext, path: str
     ) -> None:
         refuse = admin if "/admin/" in path else turns if path == "/mcp" else api
@@ -106,11 +106,11 @@ class TestRoutes:
         path = f"{SESSION}/turns" if code == 405 else "/api/v1/agents"
         problem_of(turns(request(method, path), context), code, "method_not_allowed" if code == 405 else "not_found")
 
-    def test_a_malformed_session_is_404_to_a_turn_too(self, turns: Handler, context: LambdaContext) -> None:
+    def test_turn_of_a_malformed_session_is_404(self, turns: Handler, context: LambdaContext) -> None:
         problem_of(turns(request("POST", "/api/v1/sessions/1/turns", {"message": "Hello."}), context), 404, "not_found")
 
     @pytest.mark.parametrize("path", ["/openapi.json", "/api/v1/openapi.json"])
-    def test_the_contract_is_served_as_it_is_committed(self, api: Handler, context: LambdaContext, path: str) -> None:
+    def test_served_contract_equals_the_committed_one(self, api: Handler, context: LambdaContext, path: str) -> None:
         asked = request("GET", path)
         del asked["requestContext"]["authorizer"]
         asked["requestContext"]["path"] = path
@@ -119,14 +119,15 @@ class TestRoutes:
         assert answer["body"].encode() == status.OPENAPI.read_bytes()
 
     @pytest.mark.parametrize(("stage", "server"), [("/live", "/live"), ("", "/")])
-    def test_the_contract_names_the_address_at_which_it_is_asked_for(
+    def test_contract_names_the_requested_address_as_its_server(
         self, api: Handler, context: LambdaContext, stage: str, server: str
     ) -> None:
         asked = request("GET", "/openapi.json")
         asked["requestContext"]["path"] = f"{stage}/openapi.json"
-        assert body_of(api(asked, context))["servers"] == [{"url": server}]
+        servers = body_of(api(asked, context))["servers"]
+        assert [each["url"] for each in servers][:2] == [server, "http://127.0.0.1:8000"]
 
-    def test_addresses_in_headers_have_the_base(
+    def test_addresses_in_headers_begin_with_the_base_path(
         self, api: Handler, context: LambdaContext, environment: pytest.MonkeyPatch
     ) -> None:
         page = SimpleNamespace(after=None, next_cursor="next")
@@ -138,7 +139,7 @@ class TestRoutes:
         exported = api(request("GET", f"{SESSION}/export", query="format=markdown"), context)
         assert exported["headers"]["link"].startswith(f"</live{SESSION}/export?")
 
-    def test_a_path_that_only_begins_like_the_stage_keeps_its_beginning(
+    def test_path_is_not_shortened_when_only_its_letters_begin_like_the_stage(
         self, api: Handler, context: LambdaContext
     ) -> None:
         asked = request("GET", "/")
@@ -168,21 +169,23 @@ class TestBodies:
             '{"key": "\\q"}',
         ],
     )
-    def test_what_is_no_json_is_400(self, api: Handler, context: LambdaContext, body: str) -> None:
+    def test_body_that_is_not_json_is_400(self, api: Handler, context: LambdaContext, body: str) -> None:
         problem_of(api(request("POST", "/api/v1/agents", body), context), 400, "invalid_json")
 
     @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
-    def test_json_has_to_be_sent_as_json(self, api: Handler, context: LambdaContext, content_type: str) -> None:
+    def test_json_of_another_content_type_is_refused(
+        self, api: Handler, context: LambdaContext, content_type: str
+    ) -> None:
         asked = request("POST", "/api/v1/agents", AGENT, headers={"content-type": content_type})
         problem = problem_of(api(asked, context), 400, "invalid_json")
         assert "Content-Type" in problem["detail"]
 
     @pytest.mark.parametrize("body", ["null", "[]", '"text"', "1", "true", "NaN"])
-    def test_json_that_is_no_object_is_invalid(self, api: Handler, context: LambdaContext, body: str) -> None:
+    def test_json_that_is_not_an_object_is_invalid(self, api: Handler, context: LambdaContext, body: str) -> None:
         problem = problem_of(api(request("POST", "/api/v1/agents", body), context), 422, "invalid_request")
         assert [fault["path"] for fault in problem["errors"]] == ["body"]
 
-    def test_every_fault_is_named_with_its_path_and_no_input(self, api: Handler, context: LambdaContext) -> None:
+    def test_each_fault_has_its_path_without_the_input(self, api: Handler, context: LambdaContext) -> None:
         body = AGENT | {"name": 1, "temperature": SECRET, "max_output_tokens": True, SECRET: 1}
         answer = api(request("POST", "/api/v1/agents", body), context)
         problem = problem_of(answer, 422, "invalid_request")
@@ -195,7 +198,7 @@ class TestBodies:
         assert all(set(fault) == {"path", "message", "type"} for fault in problem["errors"])
         assert answer["body"].count(SECRET) == 2, "the unknown field's own name, in the detail and in its path"
 
-    def test_ten_thousand_faults_make_a_short_answer(self, api: Handler, context: LambdaContext) -> None:
+    def test_answer_to_ten_thousand_faults_is_short(self, api: Handler, context: LambdaContext) -> None:
         body = AGENT | {f"field{number}" + "x" * 500: 1 for number in range(10_000)}
         answer = api(request("POST", "/api/v1/agents", body), context)
         assert len(problem_of(answer, 422, "invalid_request")["errors"]) == 100
@@ -207,7 +210,7 @@ class TestBodies:
 
     @pytest.mark.parametrize("alias", ["smart", "", "\x00", "\ud800", "FAST"])
     @pytest.mark.parametrize("method", ["POST", "PUT"])
-    def test_an_unknown_alias_is_refused_with_those_that_there_are(
+    def test_unknown_alias_is_refused_with_the_existing_ones(
         self, api: Handler, context: LambdaContext, method: str, alias: str
     ) -> None:
         body = AGENT | {"model_alias": alias}
@@ -251,7 +254,9 @@ class TestTurns:
     @pytest.mark.parametrize(
         "message", ["", " ", "\n\t\u3000", "x" * 32_001, "a\x00b", "\ud83d"], ids=lambda text: repr(text[:3])
     )
-    def test_a_message_that_is_none_is_refused(self, turns: Handler, context: LambdaContext, message: str) -> None:
+    def test_message_of_another_form_is_422_invalid_message(
+        self, turns: Handler, context: LambdaContext, message: str
+    ) -> None:
         answer = turns(request("POST", f"{SESSION}/turns", {"message": message}), context)
         problem_of(answer, 422, "invalid_message")
 
@@ -268,7 +273,7 @@ class TestTurns:
             {"message": "Hello.", "agent_keys": ["Writer"]},
         ],
     )
-    def test_any_other_fault_is_the_requests(
+    def test_other_fault_of_a_turn_is_422_invalid_request(
         self, turns: Handler, context: LambdaContext, body: dict[str, object]
     ) -> None:
         problem_of(turns(request("POST", f"{SESSION}/turns", body), context), 422, "invalid_request")
@@ -279,7 +284,7 @@ class TestTurns:
         problem = problem_of(turns(asked, context), 422, "invalid_request")
         assert [fault["path"] for fault in problem["errors"]] == ["header.idempotency-key"]
 
-    def test_nobody_posts_without_a_token(self, turns: Handler, context: LambdaContext) -> None:
+    def test_turn_without_a_token_is_refused(self, turns: Handler, context: LambdaContext) -> None:
         asked = request("POST", f"{SESSION}/turns", {"message": "Hello."})
         del asked["requestContext"]["authorizer"]
         problem_of(turns(asked, context), 401, "unauthorized")

@@ -1,4 +1,4 @@
-"""Who is calling: a function believes the authorizer, and nothing else in an event."""
+"""Tests that a function takes its caller only from the authorizer's context."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from shared.names import CALLER_FIELDS, Env
 from tests.support.gateway import Handler, as_caller, body_of, problem_of, request
 
 
-def test_the_caller_is_who_the_authorizer_says(api: Handler, context: LambdaContext) -> None:
+def test_caller_has_the_fields_of_the_authorizers_context(api: Handler, context: LambdaContext) -> None:
     assert body_of(api(as_caller(), context)) == {
         "user_id": "7d3e1f52-8a4b-4c6d-9e0f-102030405060",
         "tenant_id": "acme",
@@ -23,12 +23,12 @@ def test_a_caller_by_api_key_has_no_address(api: Handler, context: LambdaContext
     assert me["email"] is None
 
 
-def test_a_role_is_a_whole_string(api: Handler, context: LambdaContext) -> None:
+def test_role_is_compared_as_a_whole_string(api: Handler, context: LambdaContext) -> None:
     assert body_of(api(as_caller(roles='["crane operator"]'), context))["roles"] == ["crane operator"]
 
 
 @pytest.mark.parametrize("roles", ['["crane operator"]', '["operator"]', '["admin operator"]', '["member", "admin"]'])
-def test_only_the_configured_role_operates(
+def test_only_the_configured_role_is_an_operator(
     admin: Handler, context: LambdaContext, environment: pytest.MonkeyPatch, roles: str
 ) -> None:
     environment.setenv(Env.OPERATOR_ROLE, "pantheon:operator")
@@ -50,7 +50,7 @@ def test_the_name_of_the_operators_role_is_a_setting(
 
 
 @pytest.mark.parametrize("field", CALLER_FIELDS)
-def test_a_caller_that_is_not_told_whole_is_refused(api: Handler, context: LambdaContext, field: str) -> None:
+def test_caller_without_a_required_field_is_401(api: Handler, context: LambdaContext, field: str) -> None:
     problem_of(api(as_caller(**{field: None}), context), 401, "unauthorized")
 
 
@@ -59,7 +59,7 @@ _HTTP_API = {"jwt": {"claims": {"sub": "ada", "tenant_id": "acme", "roles": "[op
 
 @pytest.mark.parametrize("authorizer", [None, {}, {"claims": {"sub": "ada"}}, _HTTP_API], ids=str)
 @pytest.mark.parametrize("path", ["/api/v1/auth/me", "/api/v1/models", "/api/v1/agents", "/api/v1/sessions/1"])
-def test_without_the_authorizers_word_a_request_is_refused(
+def test_request_without_the_authorizers_context_is_refused(
     api: Handler, context: LambdaContext, path: str, authorizer: dict[str, Any] | None
 ) -> None:
     asked = request("GET", path)
@@ -70,7 +70,7 @@ def test_without_the_authorizers_word_a_request_is_refused(
 
 
 @pytest.mark.parametrize("header", ["x-amzn-request-context", "x-pantheon-user", "authorization", "user", "tenant"])
-def test_no_header_says_who_is_calling(api: Handler, context: LambdaContext, header: str) -> None:
+def test_caller_is_not_changed_by_headers(api: Handler, context: LambdaContext, header: str) -> None:
     claimed = '{"authorizer": {"user": "eve", "tenant": "globex", "roles": "[]", "key_id": "", "email": ""}}'
     asked = request("GET", "/api/v1/auth/me", headers={header: claimed})
     assert body_of(api(asked, context))["tenant_id"] == "acme"

@@ -1,4 +1,4 @@
-"""What is stored and sent is the JSON that it always was, whoever encodes it."""
+"""Tests that `json_text` writes the same JSON as the standard library."""
 
 import json
 from typing import Any
@@ -21,12 +21,12 @@ AWKWARD = "".join(map(chr, range(0x20))) + '"\\/\x7f\x80\xa0é\u2028\u2029\ufeff
         [],
     ],
 )
-def test_it_is_what_the_standard_library_makes_of_it(value: Any) -> None:
+def test_json_text_equals_the_standard_librarys(value: Any) -> None:
     assert json_text(value) == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 @pytest.mark.parametrize("value", ["\ud800", {"\udfff": 1}, object()], ids=["lone surrogate", "in a key", "no JSON"])
-def test_what_cannot_be_stored_raises(value: object) -> None:
+def test_json_text_raises_for_a_value_that_cannot_be_stored(value: object) -> None:
     with pytest.raises((PydanticSerializationError, UnicodeEncodeError)):
         json_text(value)
 

@@ -1,4 +1,4 @@
-"""The issuer's keys: which are taken, and when they are read again."""
+"""Tests which keys of the issuer are accepted, and when they are read again."""
 
 import json
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def test_a_key_that_was_taken_away_is_forgotten_within_five_minutes(clock: Clock
     assert keys.find("first") is None
 
 
-def test_without_a_set_nothing_is_known_until_there_is_one(clock: Clock) -> None:
+def test_no_key_is_known_before_the_set_exists(clock: Clock) -> None:
     store = Store(None)
     keys = KeySet(store.read, clock)
     for _ in range(100):
@@ -95,7 +95,7 @@ def test_without_a_set_nothing_is_known_until_there_is_one(clock: Clock) -> None
 @pytest.mark.parametrize(
     "broken", [None, b"", b"{}", b"[" * 5000, b'{"keys": []}', b"\xff", b" " * (MAX_BYTES + 1), b'{"keys": 1}']
 )
-def test_a_set_that_cannot_be_read_leaves_the_known_keys(clock: Clock, broken: bytes | None) -> None:
+def test_known_keys_stay_when_the_set_cannot_be_read(clock: Clock, broken: bytes | None) -> None:
     store = Store(OURS.key_set)
     keys = KeySet(store.read, clock)
     keys.find("first")
@@ -131,18 +131,18 @@ def small() -> bytes:
         lambda: b'{"keys": [{"kty": "RSA", "kid": "first"}]}',
     ],
 )
-def test_a_key_that_may_not_sign_tokens_is_left_out(document: Callable[[], bytes]) -> None:
+def test_key_that_is_not_for_signatures_is_left_out(document: Callable[[], bytes]) -> None:
     with pytest.raises(InvalidKeySet):
         parse(document())
 
 
-def test_a_usable_key_beside_others_is_taken() -> None:
+def test_usable_key_is_taken_from_a_set_with_unusable_ones() -> None:
     keys = [{"kty": "EC", "kid": "elliptic", "crv": "P-256", "x": "", "y": ""}, OURS.jwk("second"), "nonsense"]
     keys.append({"kty": "RSA", "kid": "chain", "x5c": ["a"]})
     assert set(parse(json.dumps({"keys": keys}).encode())) == {"second"}
 
 
-def test_only_public_parts_are_kept() -> None:
+def test_key_set_keeps_only_public_parts() -> None:
     private = RSAAlgorithm.to_jwk(OURS.keys["first"], as_dict=True)
     (kept,) = public_keys(json.dumps({"keys": [{**private, "kid": "first", "x5c": ["chain"]}]}).encode())
     assert set(kept) == {"kty", "use", "alg", "kid", "n", "e"}

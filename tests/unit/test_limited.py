@@ -1,4 +1,4 @@
-"""How long a statement may take, as Postgres is told."""
+"""Tests the time limit of a statement that Postgres gets."""
 
 import pytest
 
@@ -6,5 +6,5 @@ from shared.db.operations.time_limit import limits
 
 
 @pytest.mark.parametrize(("seconds", "milliseconds"), [(2.0, "2000"), (0.0015, "1"), (0.0004, "1"), (0.0, "1")])
-def test_less_than_a_millisecond_is_one_since_none_would_be_no_limit(seconds: float, milliseconds: str) -> None:
+def test_time_limit_is_at_least_one_millisecond(seconds: float, milliseconds: str) -> None:
     assert limits(seconds) == {"b_milliseconds": milliseconds}

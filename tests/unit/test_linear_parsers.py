@@ -1,4 +1,4 @@
-"""Each parser of what a client or a model wrote takes time in proportion to the text, whatever is in it."""
+"""Tests that each parser of text from clients or models takes time in proportion to the text."""
 
 import gc
 import io
@@ -21,7 +21,8 @@ from functions.agent_schemas import NewAgent
 from functions.api.markdown import render
 from functions.moments import read_day, read_time
 from functions.requests import SessionId
-from functions.schemas import NewSession, NewTurn
+from functions.session_schemas import NewSession
+from functions.turn_schemas import NewTurn
 from functions.usage import read_groups
 from shared.db.api.pages import PageRequest, as_index
 from shared.domain.api_key import is_key

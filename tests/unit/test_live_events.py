@@ -1,4 +1,4 @@
-"""The turns function's real handler around a scripted turn that tells its events."""
+"""Tests the turns function with a scripted turn that sends events."""
 
 import json
 import threading
@@ -125,7 +125,7 @@ def test_event_reaches_the_reader_before_the_turn_goes_on(post: Post) -> None:
     ("replayed", "status", "header"),
     [(True, "completed", "true"), (True, "failed", "true"), (False, "failed", None), (False, "running", None)],
 )
-def test_replay_is_told_in_the_headers_when_the_turn_had_ended(
+def test_replay_is_marked_in_the_headers_when_the_turn_had_ended(
     post: Post, replayed: bool, status: Any, header: str | None
 ) -> None:
     def play(listener: Listener) -> TurnOutcome:
@@ -141,7 +141,7 @@ def test_replay_is_told_in_the_headers_when_the_turn_had_ended(
     assert [each["event"] for each in read(found.body)] == ["turn", "turn.ended"]
 
 
-def test_client_that_wants_to_wait_for_nothing_gets_json(post: Post) -> None:
+def test_client_that_does_not_wait_gets_json(post: Post) -> None:
     accepted = TurnOutcome(TURN_ID, "accepted", '{"status":"accepted"}')
     answer = post(playing(outcome=accepted), Prefer="respond-async")
     assert (answer["statusCode"], answer["headers"]["content-type"]) == (202, "application/json")

@@ -1,4 +1,4 @@
-"""How the local stack finds an interpreter for graphs, and the one line that says why graphs cannot run."""
+"""Tests how the local stack finds an interpreter for graphs, and the line for each failure."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ GIVEN = {"PATH": "/usr/bin:/bin", Env.GRAPHS.value: "one=here:graph", "SECRET": 
 
 @pytest.fixture
 def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The place of the interpreter of `make graphs-setup`, where there is none yet."""
+    """Return the path of the interpreter of `make graphs-setup`, where no file exists yet."""
     monkeypatch.setattr(graphs, "find_spec", lambda _: None)
     monkeypatch.setattr(graphs, "PYTHON", tmp_path / "python")
     return tmp_path / "python"
@@ -38,7 +38,7 @@ def test_the_function_runs_with_this_interpreter_when_it_has_langgraph(monkeypat
     assert graphs._python() == Path(sys.executable)
 
 
-def test_the_function_runs_with_the_interpreter_of_the_setup_which_is_told_its_settings_alone(python: Path) -> None:
+def test_function_runs_with_the_interpreter_of_the_setup_and_gets_only_its_settings(python: Path) -> None:
     program(python, 'test -z "$SECRET" && test "$PANTHEON_GRAPHS" = "one=here:graph"')
     function = graphs.check(GIVEN, CATALOG)
     assert (function.name, function.python) == ("graphs", python)

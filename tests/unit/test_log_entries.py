@@ -1,4 +1,4 @@
-"""Lines of logs in plain words, and log files that are followed."""
+"""Tests how log lines are printed in plain words, and how log files are followed."""
 
 import json
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ def entry(**fields: object) -> Entry:
         ),
     ],
 )
-def test_line_of_a_function_is_told_in_plain_words(fields: dict[str, object], text: str) -> None:
+def test_line_of_a_function_is_printed_in_plain_words(fields: dict[str, object], text: str) -> None:
     told = entry(level="ERROR", **fields)
     assert (told.kind, told.text, told.time.hour) == ("error", text, 11)
 
@@ -74,7 +74,7 @@ def test_line_with_a_bill_names_the_turn_that_ended() -> None:
         ("api", '{"_aws": 1}', "info", '{"_aws": 1}'),
     ],
 )
-def test_other_lines_are_read_as_far_as_possible(source: str, line: str, kind: str, text: str) -> None:
+def test_other_lines_are_read_with_their_kind_and_text(source: str, line: str, kind: str, text: str) -> None:
     told = read(source, line, NOW)
     assert (told.kind, told.text) == (kind, text)
 

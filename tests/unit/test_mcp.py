@@ -1,4 +1,4 @@
-"""POST /mcp by the turns function's real handler: messages, versions, statuses and batches."""
+"""Tests POST /mcp of the turns function: messages, versions, statuses and batches."""
 
 import json
 import threading
@@ -77,7 +77,7 @@ def test_notification_has_no_answer(post: Post, sent: object, version: str) -> N
 
 
 @pytest.mark.parametrize("body", ["", "{", '{"a":NaN}', '{"a":Infinity}', "[" * 100_000, '{"id":' + "1" * 5000 + "}"])
-def test_body_that_is_no_json_is_a_parse_error(post: Post, body: str) -> None:
+def test_body_that_is_not_json_is_a_parse_error(post: Post, body: str) -> None:
     error_of(post(body), 400, -32700, None)
 
 
@@ -99,7 +99,7 @@ def test_body_that_is_no_json_is_a_parse_error(post: Post, body: str) -> None:
         message("ping", id_=[1]),
     ],
 )
-def test_body_that_is_no_message_is_an_invalid_request(post: Post, sent: object) -> None:
+def test_body_that_is_not_a_message_is_an_invalid_request(post: Post, sent: object) -> None:
     error_of(post(json.dumps(sent)), 400, -32600, None)
 
 
@@ -139,7 +139,7 @@ def test_councils_are_listed_by_key_with_kind_and_mode(post: Post, environment: 
     assert result["content"] == [{"type": "text", "text": "board: Board (council)\nwriter: Writer (agent)"}]
 
 
-def test_list_says_what_failed_of_ours(post: Post, environment: pytest.MonkeyPatch) -> None:
+def test_list_reports_our_own_failure(post: Post, environment: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise DatabaseUnavailable
 
@@ -167,7 +167,7 @@ def test_other_methods_are_405(turns: Handler, context: LambdaContext, method: s
         ({"MCP_Protocol_Version": ""}, 400),
     ],
 )
-def test_headers_that_are_none_of_mcps_are_refused(post: Post, headers: dict[str, str], status: int) -> None:
+def test_invalid_headers_are_refused(post: Post, headers: dict[str, str], status: int) -> None:
     answer = post(message("ping"), **headers)
     assert (answer["statusCode"], told(answer)["id"]) == (status, None)
 
@@ -179,11 +179,11 @@ def test_allowed_origin_may_speak(post: Post, environment: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("accept", ["", "*/*", "application/json", "text/event-stream;q=0.5, application/json"])
-def test_quick_answer_is_json_where_the_client_takes_it(post: Post, accept: str) -> None:
+def test_quick_answer_is_json_when_the_client_accepts_it(post: Post, accept: str) -> None:
     assert told(post(message("ping"), Accept=accept))["result"] == {}
 
 
-def test_quick_answer_is_an_event_where_the_client_takes_nothing_else(post: Post) -> None:
+def test_quick_answer_is_an_event_when_the_client_accepts_only_events(post: Post) -> None:
     answer = post(message("ping"), Accept="text/event-stream")
     assert isinstance(answer, Stream)
     assert told(answer) == [{"jsonrpc": "2.0", "id": 1, "result": {}}]
@@ -222,7 +222,7 @@ def test_batch_of_none_or_too_many_is_refused(post: Post, batch: list[object]) -
 
 
 @pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25", "2026-07-28"])
-def test_batch_is_refused_where_the_version_has_none(post: Post, version: str) -> None:
+def test_batch_is_refused_when_the_version_has_none(post: Post, version: str) -> None:
     error_of(post([message("ping")], MCP_Protocol_Version=version), 400, -32600, None)
 
 
@@ -234,7 +234,7 @@ def test_stateless_version_is_discovered(post: Post) -> None:
     assert result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "pantheon"
 
 
-def test_stateless_results_say_that_they_are_complete(post: Post) -> None:
+def test_stateless_results_are_marked_complete(post: Post) -> None:
     for sent in (message("tools/list"), asking()):
         body, headers = stateless(sent)
         assert told(post(body, **headers))["result"]["resultType"] == "complete"
@@ -249,7 +249,7 @@ def test_stateless_version_has_no_other_method(post: Post, method: str) -> None:
 @pytest.mark.parametrize(
     "changes", [{"Mcp_Method": None}, {"Mcp_Method": "ping"}, {"Mcp_Name": None}, {"Mcp_Name": "x"}]
 )
-def test_stateless_headers_must_say_what_the_body_says(post: Post, changes: dict[str, str | None]) -> None:
+def test_stateless_headers_must_match_the_body(post: Post, changes: dict[str, str | None]) -> None:
     sent, headers = stateless(asking(), **changes)
     error_of(post(sent, **headers), 400, -32020, 1)
 

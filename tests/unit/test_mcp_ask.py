@@ -1,4 +1,4 @@
-"""The tool ask_council by the turns function's real handler: arguments, results, refusals and progress."""
+"""Tests the tool ask_council of the turns function: arguments, results, refusals and progress."""
 
 import json
 import threading
@@ -187,7 +187,7 @@ def test_cancelled_turn_is_an_error(ask: Callable[..., Any]) -> None:
     assert (result["isError"], result["content"][0]["text"]) == (True, "cancelled: The turn was cancelled.")
 
 
-def test_turn_that_goes_on_is_told_by_its_id_and_key(ask: Callable[..., Any]) -> None:
+def test_turn_that_goes_on_is_answered_with_its_id_and_key(ask: Callable[..., Any]) -> None:
     result = ask(playing(body=stored("running"), status="running"))
     text, key = result["content"][0]["text"], result["_meta"]["pantheon/idempotency_key"]
     assert (result["isError"], result["structuredContent"]["status"]) == (False, "running")
@@ -236,7 +236,7 @@ def test_progress_names_the_agents_that_answer(post: Post) -> None:
 
 
 @pytest.mark.parametrize(("token", "note"), [(7, "notifications/progress"), (None, None), (True, None), (1.5, None)])
-def test_silent_turn_is_heard_of_at_every_interval(
+def test_silent_turn_sends_progress_at_every_interval(
     post: Post, environment: pytest.MonkeyPatch, token: object, note: str | None
 ) -> None:
     environment.setattr("functions.turns.mcp_progress.INTERVAL_S", 0.05)
@@ -245,11 +245,11 @@ def test_silent_turn_is_heard_of_at_every_interval(
     assert {each and each["method"] for each in first} == {note}
 
 
-def test_interval_is_within_what_is_promised() -> None:
+def test_interval_is_below_ten_seconds() -> None:
     assert INTERVAL_S < 10
 
 
-def test_turn_that_streams_text_is_heard_of_at_every_interval(post: Post, environment: pytest.MonkeyPatch) -> None:
+def test_turn_that_streams_text_sends_progress_at_every_interval(post: Post, environment: pytest.MonkeyPatch) -> None:
     environment.setattr("functions.turns.mcp_progress.INTERVAL_S", 0.1)
     pieces = [Delta(0, "x")] * 30
     notes = told(post(asking(token="t"), stepping(BEGUN, *pieces, pause_s=0.01)))[:-1]
@@ -277,7 +277,7 @@ def test_stateless_question_is_answered_as_others_are(post: Post) -> None:
     assert "pantheon/idempotency_key" in result["_meta"]
 
 
-def test_question_bears_its_caller(post: Post) -> None:
+def test_question_has_its_caller(post: Post) -> None:
     questions = list[Question]()
 
     def take(_: Runner, question: Question, __: Listener) -> TurnOutcome:

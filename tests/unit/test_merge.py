@@ -1,4 +1,4 @@
-"""Items are carried forward by their ids, in every language."""
+"""Tests that items of memory are carried forward by their ids, in every language."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ def left(merged: Merged) -> list[tuple[str, str, str | None]]:
     return [(item.id, item.reason, item.successor) for item in merged.archive]
 
 
-def test_an_added_item_has_the_next_number_of_its_list_and_the_turn_it_came_from() -> None:
+def test_added_item_has_the_next_number_of_its_list_and_its_turn() -> None:
     merged = carry(memory("It starts in May."), add={FACTS: ["We are ten."], QUESTIONS: ["Who pays?"]})
     assert merged.items[1:] == (
         Item("F2", FACTS, "We are ten.", 24),
@@ -46,7 +46,7 @@ def test_an_added_item_has_the_next_number_of_its_list_and_the_turn_it_came_from
     assert (merged.archive, merged.ignored) == ((), ())
 
 
-def test_a_number_is_not_used_again_when_its_item_has_left() -> None:
+def test_number_of_a_removed_item_is_not_used_again() -> None:
     closed = carry(memory("It starts in May."), close=[{"id": "F1", "reason": "outdated"}])
     again = Summary(24, "", closed.items, closed.last_numbers)
     assert carry(again, add={FACTS: ["It starts in May."]}).items == (Item("F2", FACTS, "It starts in May.", 24),)
@@ -89,11 +89,11 @@ def test_an_exact_repeat_is_not_added(held: str, added: str) -> None:
         ("الموعد يوم الأحد.", "الموعد يوم الاثنين."),
     ],
 )
-def test_texts_that_differ_in_a_letter_or_a_sign_are_not_repeats(one: str, other: str) -> None:
+def test_text_that_differs_in_one_character_is_added(one: str, other: str) -> None:
     assert same(one) != same(other)
 
 
-def test_the_same_text_may_stand_in_two_lists() -> None:
+def test_same_text_is_added_to_two_lists() -> None:
     merged = carry(memory("The firm pays."), add={QUESTIONS: ["The firm pays?"]})
     assert [item.id for item in merged.items] == ["F1", "Q1"]
 
@@ -168,7 +168,7 @@ def test_a_duplicate_of_no_other_item_stays_and_is_reported(of: str | None) -> N
     assert (merged.archive, merged.ignored) == ((), (UNKNOWN_IDS,))
 
 
-def test_of_two_duplicates_of_each_other_one_stays() -> None:
+def test_one_item_stays_when_two_are_duplicates_of_each_other() -> None:
     each = [{"id": "F1", "reason": "duplicate", "of": "F2"}, {"id": "F2", "reason": "duplicate", "of": "F1"}]
     merged = carry(memory("We are ten.", "Ten of us."), close=each)
     assert (texts(merged), left(merged)) == (["Ten of us."], [("F1", "duplicate", "F2")])
@@ -191,7 +191,7 @@ def test_the_text_for_an_unknown_id_is_kept_if_the_id_names_a_list(id_: str, kep
     "spelled",
     ["F12", "f12", "[F12]", "[f12]", "f12.", " F12 ", "F012", "Ｆ１２", "F١٢", "F12: It", "F12: " + "a" * 500],
 )
-def test_an_id_is_read_as_models_spell_it(spelled: str) -> None:
+def test_id_is_read_in_each_spelling_of_models(spelled: str) -> None:
     assert read_id(spelled) == "F12"
 
 
@@ -205,18 +205,18 @@ def test_an_answer_that_closes_more_than_four_fifths_of_five_items_is_a_copied_l
     assert texts(merged)[-1] == "House 5."
 
 
-def test_all_of_four_items_may_be_closed() -> None:
+def test_answer_that_closes_all_of_four_items_is_accepted() -> None:
     held = memory(*[f"House {n}." for n in range(4)])
     assert carry(held, close=[{"id": f"F{n}", "reason": "done"} for n in range(1, 5)]).items == ()
 
 
-def test_the_oldest_of_a_full_list_makes_room() -> None:
+def test_oldest_item_of_a_full_list_is_archived() -> None:
     merged = carry(memory("One.", "Two."), Limits(items=2), add={FACTS: ["Three."], QUESTIONS: ["Four?"]})
     assert (texts(merged), texts(merged, QUESTIONS)) == (["Two.", "Three."], ["Four?"])
     assert left(merged) == [("F1", "no_room", None)]
 
 
-def test_the_list_with_most_text_makes_room_for_all_four() -> None:
+def test_item_of_the_longest_list_is_archived_when_the_lists_together_are_too_long() -> None:
     held = memory("a" * 50, "b" * 50)
     merged = carry(held, Limits(characters=100), add={QUESTIONS: ["Who pays?"]})
     assert (texts(merged), texts(merged, QUESTIONS)) == (["b" * 50], ["Who pays?"])

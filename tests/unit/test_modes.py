@@ -1,4 +1,4 @@
-"""The example of a mode in docs/modes.md, run as it stands there, and modes that refuse rosters."""
+"""Tests the example of a mode in docs/modes.md, and modes that refuse rosters."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ def documented(name: str) -> Callable[[Council], None]:
     return scope[name]
 
 
-def test_the_documented_debate_asks_twice_in_turn_and_then_the_judge() -> None:
+def test_documented_debate_asks_each_side_twice_and_then_the_judge() -> None:
     sitting = Sitting("Tabs or spaces?")
     sitting.provider.enqueue("Tabs.", "Spaces.", "Tabs!", "Spaces!", "Neither.")
     documented("debate")(sitting.council)
@@ -42,7 +42,7 @@ def test_the_documented_debate_asks_twice_in_turn_and_then_the_judge() -> None:
     assert "Spaces!" in sitting.heard(4)
 
 
-def test_every_mode_of_the_document_is_registered_and_the_other_way_round() -> None:
+def test_modes_of_the_document_equal_the_registered_modes() -> None:
     table = DOCUMENT.read_text().partition("| mode | agents that answer |")[2].partition("\n\n")[0]
     # No client chooses the mode of plain calls.
     assert {*re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE), CALL} == set(MODES)
@@ -68,7 +68,7 @@ def test_a_checked_mode_refuses_a_roster_and_runs_with_another_one() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_mode_of_ours_refuses_no_small_roster(mode: str) -> None:
+def test_built_in_mode_accepts_a_small_roster(mode: str) -> None:
     check_roster(MODES[mode], conversation({"writer": ROSTER["writer"]}))
 
 

@@ -1,4 +1,4 @@
-"""Tokens, rates and prices: exact, additive and printable."""
+"""Tests that tokens, rates and prices are exact, additive and printable."""
 
 import random
 from dataclasses import replace
@@ -66,9 +66,7 @@ def test_a_price_is_exact(usage: Usage, usd: str) -> None:
     ("rates", "for_an_hour", "usd"),
     [(BY_TIME, 0, "0.000003"), (BY_TIME, 4, "0.0000038"), (BY_TIME, 10, "0.000005"), (RATES, 10, "0.000003")],
 )
-def test_what_a_cache_keeps_for_an_hour_has_its_own_rate_where_there_is_one(
-    rates: Rates, for_an_hour: int, usd: str
-) -> None:
+def test_cache_write_for_an_hour_has_its_own_rate_when_one_is_set(rates: Rates, for_an_hour: int, usd: str) -> None:
     assert cost(rates, Usage(cache_write_tokens=10, cache_write_1h_tokens=for_an_hour)) == Decimal(usd)
 
 
@@ -136,5 +134,5 @@ def test_rates_are_printed_by_class() -> None:
     assert rates_from_dict(rates_as_dict(BY_TIME)) == BY_TIME
 
 
-def test_usage_and_rates_speak_of_the_same_counts() -> None:
+def test_usage_and_rates_have_the_same_classes() -> None:
     assert [name.removesuffix("_tokens") for name in COUNTS] == list(Rates.__dataclass_fields__)

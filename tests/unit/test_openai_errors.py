@@ -1,4 +1,4 @@
-"""Errors under /v1 have OpenAI's form, and say whether an SDK should send the request again."""
+"""Tests that errors under /v1 have OpenAI's form and tell an SDK whether to retry."""
 
 import json
 
@@ -34,7 +34,7 @@ def test_type_of_an_error_is_openais_word_for_its_status(status: int, kind: str)
     [(code, "false") for code in (400, 401, 402, 403, 404, 410, 413, 422, 502)]
     + [(code, None) for code in (408, 409, 429, 500, 503, 504)],
 )
-def test_error_says_whether_to_retry_where_an_sdk_would_decide_otherwise(status: int, advice: str | None) -> None:
+def test_error_has_a_retry_header_when_an_sdk_would_decide_otherwise(status: int, advice: str | None) -> None:
     assert retry_headers(status, "code").get("x-should-retry") == advice
 
 
@@ -45,7 +45,7 @@ def test_turn_that_was_handed_over_is_worth_another_request() -> None:
 @pytest.mark.parametrize(
     ("path", "speaks"), [("/v1", True), ("/v1/models", True), ("/v12", False), ("/api/v1/x", False)]
 )
-def test_openais_api_is_what_is_below_v1(path: str, speaks: bool) -> None:
+def test_paths_below_v1_belong_to_openais_api(path: str, speaks: bool) -> None:
     assert speaks_openai({"path": path}) == speaks
 
 
@@ -82,6 +82,6 @@ def test_other_addresses_keep_problem_json(api: Handler, context: LambdaContext)
     assert "x-should-retry" not in answer["headers"]
 
 
-def test_models_can_be_probed(api: Handler, context: LambdaContext) -> None:
+def test_head_request_of_models_is_200_without_a_body(api: Handler, context: LambdaContext) -> None:
     answer = api(request("HEAD", "/v1/models"), context)
     assert (answer["statusCode"], answer["body"]) == (200, "")

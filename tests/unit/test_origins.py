@@ -1,3 +1,5 @@
+"""Tests how lists of origins are read."""
+
 import re
 
 import pytest

@@ -1,4 +1,4 @@
-"""Pages of other origins: which may read the answers of an HTTP function."""
+"""Tests which origins may read the answers of an HTTP function."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_a_page_of_a_configured_origin_reads_answers_and_refusals(
 
 @pytest.mark.parametrize("configured", ["https://chat.example.org", ""])
 @pytest.mark.parametrize("origin", ["https://chat.example.org.evil.example", "https://evil.example", "null"])
-def test_a_page_of_another_origin_does_not(
+def test_page_of_another_origin_reads_no_answer(
     api: Handler, context: LambdaContext, environment: pytest.MonkeyPatch, configured: str, origin: str
 ) -> None:
     environment.setenv(Env.CORS_ORIGINS, configured)

@@ -1,4 +1,4 @@
-"""The mistakes that a user makes with the first catalog file, and the line that mends each."""
+"""Tests the mistakes in a user's first catalog file, and the line that says how to fix each."""
 
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def test_a_file_that_cannot_be_read_is_named_with_its_folder_and_the_variable(
     assert fault_of(name).startswith(f"PANTHEON_CATALOG: {Path(name).absolute()}: {why}")
 
 
-def test_an_alias_that_is_missing_is_told_with_those_that_there_are(file: Path) -> None:
+def test_missing_alias_is_reported_with_the_existing_ones(file: Path) -> None:
     file.write_text(CATALOG.replace("fast", "home") + CATALOG[CATALOG.index("[aliases") :].replace("fast", "lab"))
     expected = "PANTHEON_ROUTING_ALIAS: there is no alias 'fast' in the catalog; there are home, lab."
     assert fault_of(file) == expected
@@ -74,11 +74,11 @@ def test_an_alias_that_is_missing_is_told_with_those_that_there_are(file: Path) 
     assert list(read(file, **chosen).catalog) == ["home", "lab"]
 
 
-def test_an_empty_key_is_told_as_a_variable_that_is_not_set(file: Path) -> None:
+def test_empty_key_is_reported_as_an_unset_variable(file: Path) -> None:
     assert fault_of(file, HERE_KEY="") == "[providers.here] api_key: the variable HERE_KEY is not set."
 
 
-def test_the_key_of_a_run_without_a_catalog_serves_where_the_catalog_names_it(file: Path) -> None:
+def test_key_of_a_run_without_a_catalog_is_used_when_the_catalog_names_it(file: Path) -> None:
     variables = {Env.LLM_API_KEY.value: KEY, Env.LLM_PROVIDER.value: "openai"}
     assert read(file, **variables).ignored == (Env.LLM_PROVIDER, Env.LLM_API_KEY)
     file.write_text(CATALOG.replace("HERE_KEY", Env.LLM_API_KEY))

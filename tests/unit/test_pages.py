@@ -1,4 +1,4 @@
-"""Pages and cursors: a cursor is opaque, goes there and back, and one of another make is refused, never believed."""
+"""Tests pages and cursors: a cursor is read back unchanged, and a foreign one is refused."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -43,7 +43,7 @@ class NoDatabase:
 
 
 def ask(noun: str, cursor: str | None) -> dict[str, Any]:
-    """What the list of `noun` would send to the database."""
+    """Return the parameters that the list of `noun` would send to the database."""
     database = NoDatabase()
     lists: dict[str, Callable[[Database, PageRequest], object]] = {
         "agents": lambda db, request: load_agents(db, "acme", request),
@@ -65,13 +65,13 @@ OWN = {
 
 
 @pytest.mark.parametrize("noun", LISTS)
-def test_without_a_cursor_a_list_begins_at_its_start(noun: str) -> None:
+def test_list_without_a_cursor_begins_at_its_start(noun: str) -> None:
     params = ask(noun, None)
     assert params["b_limit"] == 8
     assert {params.get("b_after"), params.get("b_created_at")} == {None}
 
 
-def test_a_cursor_finds_the_key_that_it_was_made_of() -> None:
+def test_cursor_is_decoded_to_the_key_it_was_made_of() -> None:
     agents = ask("agents", OWN["agents"])
     assert (agents["b_created_at"], agents["b_key"]) == (CREATED, "writer")
     assert ask("sessions", OWN["sessions"])["b_after"] == UUID(int=9)
@@ -79,7 +79,7 @@ def test_a_cursor_finds_the_key_that_it_was_made_of() -> None:
 
 
 @pytest.mark.parametrize("key", ["x", 1, [1, "é"], None, {"a": [1]}, "\u2028?&=+/ "])
-def test_a_cursor_goes_there_and_back_and_through_a_url_as_it_is(key: object) -> None:
+def test_cursor_is_unchanged_by_a_round_trip_through_a_url(key: object) -> None:
     cursor = encode_cursor(key)
     assert cursor.isascii()
     assert not set(cursor) & set("+/?&# %")
@@ -116,7 +116,7 @@ def test_a_cursor_of_another_list_is_refused(noun: str, other: str) -> None:
         OWN["sessions"][:-4],
     ],
 )
-def test_garbage_is_refused(noun: str, cursor: str) -> None:
+def test_cursor_of_random_text_is_refused(noun: str, cursor: str) -> None:
     with pytest.raises(InvalidRequest, match="cursor"):
         ask(noun, cursor)
 
@@ -141,12 +141,12 @@ def test_a_cursor_of_any_other_value_is_refused(noun: str, key: object) -> None:
     [([], lambda key: key[0]), ({}, lambda key: key["a"]), (float("inf"), int), (None, int), ("x", int)],
     ids=["index", "member", "overflow", "type", "value"],
 )
-def test_whatever_a_list_makes_of_a_foreign_key_is_a_bad_cursor(key: object, parse: Callable[[Any], object]) -> None:
+def test_cursor_is_refused_when_the_list_cannot_parse_its_key(key: object, parse: Callable[[Any], object]) -> None:
     with pytest.raises(InvalidRequest, match="cursor"):
         PageRequest(cursor=encode_cursor(key)).after(parse)
 
 
-def test_a_page_is_cut_where_there_is_more() -> None:
+def test_page_is_cut_at_its_limit_when_more_rows_follow() -> None:
     rows = [{"id": number} for number in range(4)]
     cut = page(rows, PageRequest(3), lambda row: row["id"])
     assert cut.items == rows[:3]

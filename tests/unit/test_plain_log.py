@@ -1,4 +1,4 @@
-"""A provider's record as a plain log: what is read, what is somebody else's, and what cannot be read."""
+"""Tests how a provider's plain log is read: our lines, foreign lines and broken lines."""
 
 import io
 import json
@@ -31,19 +31,19 @@ def test_a_billed_call_has_its_tokens_by_class() -> None:
     ]
 
 
-def test_what_was_not_billed_has_none_whatever_the_line_says() -> None:
+def test_call_that_was_not_billed_has_no_tokens() -> None:
     assert (
         read({**LINE, "billed": False}, {"call_id": str(CALL_ID), "billed": False, "tokens": None})
         == [ProviderRecord(CALL_ID, billed=False)] * 2
     )
 
 
-def test_more_than_what_is_asked_for_is_left_alone() -> None:
+def test_unknown_fields_of_a_line_are_ignored() -> None:
     assert read({**LINE, "messages": ["hello"], "status": 500, "at": None}) == [RECORD]
 
 
 @pytest.mark.parametrize("line", [{}, {"call_id": None, "billed": "?"}, {"billed": True}, b"", b" \r", b"\t"])
-def test_a_line_without_a_call_of_ours_is_nothing(line: object) -> None:
+def test_line_without_a_call_of_ours_is_skipped(line: object) -> None:
     assert read(line, LINE) == [RECORD]
 
 
@@ -72,12 +72,14 @@ def test_a_line_without_a_call_of_ours_is_nothing(line: object) -> None:
     ],
     ids=lambda line: str(line)[:60],
 )
-def test_a_line_that_cannot_be_read_is_told_of(line: Any) -> None:
+def test_line_that_cannot_be_read_is_reported(line: Any) -> None:
     assert read(LINE, line, LINE) == [RECORD, None, RECORD]
 
 
 @pytest.mark.parametrize("over", [-1, 0, 1, 1000])
-def test_a_line_that_is_too_long_is_told_of_once_and_never_held(monkeypatch: pytest.MonkeyPatch, over: int) -> None:
+def test_line_that_is_too_long_is_reported_once_and_not_kept_in_memory(
+    monkeypatch: pytest.MonkeyPatch, over: int
+) -> None:
     longest = 400
     monkeypatch.setattr(log_lines, "LONGEST_LINE", longest)
     bare = len(json.dumps({**LINE, "x": ""})) + 1
@@ -85,6 +87,6 @@ def test_a_line_that_is_too_long_is_told_of_once_and_never_held(monkeypatch: pyt
     assert read(LINE, long, LINE) == [RECORD, None if over > 0 else RECORD, RECORD]
 
 
-def test_a_last_line_that_was_cut_off_is_told_of() -> None:
+def test_last_line_that_was_cut_off_is_reported() -> None:
     log = json.dumps(LINE).encode()
     assert list(read_plain_log(io.BytesIO(log + b"\n" + log[:40]))) == [RECORD, None]

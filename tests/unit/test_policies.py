@@ -1,4 +1,4 @@
-"""The room of the council's helpers: what the settings say, and else what their aliases need."""
+"""Tests the caps of the council's helpers: the settings, or else the needs of their aliases."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -62,11 +62,11 @@ def test_a_helper_has_room_for_thinking_on_an_alias_that_thinks(
 
 
 @pytest.mark.parametrize("alias", KINDS)
-def test_a_cap_of_the_settings_wins(choose: pytest.MonkeyPatch, alias: str) -> None:
+def test_cap_of_the_settings_overrides_the_default(choose: pytest.MonkeyPatch, alias: str) -> None:
     assert caps(choose, alias, {Env.ROUTING_MAX_TOKENS: "100", Env.SUMMARY_MAX_TOKENS: "3000"}) == (100, 3000)
 
 
-def test_a_summary_keeps_to_the_smallest_window(choose: pytest.MonkeyPatch) -> None:
+def test_summary_fits_into_the_smallest_window(choose: pytest.MonkeyPatch) -> None:
     caps(choose, "plain", {Env.SUMMARY_AFTER_TURNS: "5", Env.SUMMARY_AFTER_TOKENS: "900"})
     policy = summary_policy()
     assert (policy.after_turns, policy.after_tokens, policy.limits.characters) == (5, 900, 3072)

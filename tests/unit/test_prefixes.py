@@ -1,4 +1,4 @@
-"""Prompts of a session of 30 turns: each repeats the one before it, so that a provider reads it from its cache."""
+"""Tests that each prompt of a session of 30 turns repeats the one before it, so that a provider caches it."""
 
 import json
 from collections import defaultdict
@@ -90,7 +90,7 @@ def repeats(later: Prompt, earlier: Prompt) -> bool:
 
 
 def breaks(prompts: Sequence[Request]) -> int:
-    """How many prompts do not begin with the whole prompt before them."""
+    """Return the number of prompts that do not begin with the whole prompt before them."""
     return sum(not repeats(later.messages, earlier.messages) for earlier, later in pairwise(prompts))
 
 
@@ -101,7 +101,7 @@ AGENTS = [(mode, parallel) for mode in MODES if mode != CALL for parallel in (Fa
 
 
 @pytest.mark.parametrize(("mode", "parallel"), AGENTS)
-def test_each_agents_prompt_repeats_its_last_one_while_there_is_no_new_summary(mode: str, parallel: bool) -> None:
+def test_prompt_of_an_agent_begins_with_its_last_one_without_a_new_summary(mode: str, parallel: bool) -> None:
     taken = session(mode, NEVER, parallel=parallel)
     agents = {speaker: prompts for speaker, prompts in taken.prompts.items() if prompts[0].continues}
     # In a council, the conclusion takes the place of the members' answers.
@@ -112,7 +112,7 @@ def test_each_agents_prompt_repeats_its_last_one_while_there_is_no_new_summary(m
 
 
 @pytest.mark.parametrize(("mode", "parallel"), AGENTS)
-def test_a_summary_breaks_each_agents_prompt_once(mode: str, parallel: bool) -> None:
+def test_new_summary_changes_the_prefix_of_each_agent_once(mode: str, parallel: bool) -> None:
     taken = session(mode, OFTEN, parallel=parallel)
     assert taken.summaries == [12, 24]
     for prompts in taken.prompts.values():
@@ -121,7 +121,7 @@ def test_a_summary_breaks_each_agents_prompt_once(mode: str, parallel: bool) -> 
             assert len({prompt.messages[0] for prompt in prompts}) == 1
 
 
-def test_the_managers_prompt_repeats_the_bytes_of_its_last_one() -> None:
+def test_prompt_of_the_manager_begins_with_the_bytes_of_its_last_one() -> None:
     taken = session("orchestrator", NEVER)
     (manager,) = (prompts for prompts in taken.prompts.values() if not prompts[0].continues)
     texts = ["".join(message.text for message in prompt.messages) for prompt in manager]
@@ -131,7 +131,7 @@ def test_the_managers_prompt_repeats_the_bytes_of_its_last_one() -> None:
 
 
 @pytest.mark.parametrize("mode", ["manual", "roundtable"])
-def test_a_full_window_breaks_a_prompt_once_in_several_turns(mode: str) -> None:
+def test_full_window_changes_a_prefix_once_in_several_turns(mode: str) -> None:
     taken = session(mode, NEVER, window=3400)
     for prompts in taken.prompts.values():
         kept = [len(prompt.messages) for prompt in prompts]
@@ -139,7 +139,7 @@ def test_a_full_window_breaks_a_prompt_once_in_several_turns(mode: str) -> None:
         assert 1 <= breaks(prompts) <= TURNS // 5
 
 
-def test_a_cache_key_is_the_same_in_every_turn_and_another_for_each_speaker() -> None:
+def test_cache_key_is_the_same_in_every_turn_and_differs_by_speaker() -> None:
     keys = [{prompt.cache_key for prompt in prompts} for prompts in session("orchestrator", OFTEN).prompts.values()]
     assert [len(each) for each in keys] == [1] * 4
     assert len(set.union(*keys)) == 4

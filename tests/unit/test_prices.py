@@ -1,4 +1,4 @@
-"""The rates of the catalog against a price list that is not ours, for every prompt that the window allows."""
+"""Tests the rates of the catalog against an independent price list, for each prompt size of the window."""
 
 from decimal import Decimal
 
@@ -24,7 +24,7 @@ def listed(model: Model, **tokens: int) -> Decimal:
 
 
 @pytest.mark.parametrize("model", models(), ids=lambda model: f"{model.provider}-{model.alias}")
-def test_the_rates_are_those_of_the_price_list_up_to_the_whole_window(model: Model) -> None:
+def test_rates_equal_the_price_list_for_every_prompt_in_the_window(model: Model) -> None:
     window, most = model.context_window, model.max_output_tokens
     rest = window - most
     assert cost(model.rates, Usage(input_tokens=window)) == listed(model, input_tokens=window)
@@ -40,7 +40,7 @@ def test_the_rates_are_those_of_the_price_list_up_to_the_whole_window(model: Mod
     assert model.rates.reasoning == model.rates.output
 
 
-def test_the_model_is_the_one_that_the_list_means() -> None:
+def test_model_has_the_name_of_the_price_list() -> None:
     for model in models():
         priced = calc_price(Priced(input_tokens=1), model.model_id, provider_id=PROVIDERS[model.provider])
         assert priced.model.id == model.model_id

@@ -1,4 +1,4 @@
-"""Files and folders that are closed to other users, whatever the umask is."""
+"""Tests that files and folders are closed to other users under every umask."""
 
 import logging
 import os
@@ -23,13 +23,13 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_new_folder_and_a_new_file_are_closed(tmp_path: Path) -> None:
+def test_new_folder_and_new_file_are_closed_to_other_users(tmp_path: Path) -> None:
     private.make_folder(tmp_path / "folder")
     private.make_file(tmp_path / "folder" / "file")
     assert (mode(tmp_path / "folder"), mode(tmp_path / "folder" / "file")) == (0o700, 0o600)
 
 
-def test_an_open_folder_and_an_open_file_are_closed_with_what_they_have(tmp_path: Path) -> None:
+def test_open_folder_and_open_file_are_closed_and_keep_their_content(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("kept")
     for path in (tmp_path, file):
@@ -46,12 +46,12 @@ def test_a_folder_that_many_users_write_to_is_refused_and_left_open(tmp_path: Pa
     assert mode(tmp_path) == 0o1777
 
 
-def test_files_that_are_not_there_are_not_made(tmp_path: Path) -> None:
+def test_missing_file_is_not_created(tmp_path: Path) -> None:
     private.close_files(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 
 
-def test_what_is_open_to_others_is_found_two_levels_deep(tmp_path: Path) -> None:
+def test_open_file_is_found_two_levels_deep(tmp_path: Path) -> None:
     private.make_folder(tmp_path / "log")
     for name in ("log/open.log", "log/closed.log", "open.pem", "closed.pem"):
         private.make_file(tmp_path / name)
@@ -62,7 +62,7 @@ def test_what_is_open_to_others_is_found_two_levels_deep(tmp_path: Path) -> None
     assert private.open_to_others(tmp_path) == [tmp_path / "open.pem", tmp_path / "log" / "open.log"]
 
 
-def test_the_gateways_log_is_made_closed_at_its_first_line(tmp_path: Path) -> None:
+def test_log_of_the_gateway_is_closed_to_other_users_from_its_first_line(tmp_path: Path) -> None:
     log = _PrivateLog(tmp_path / "gateway.log", delay=True)
     assert not (tmp_path / "gateway.log").exists()
     log.emit(logging.makeLogRecord({"msg": "first"}))

@@ -1,4 +1,4 @@
-"""What a call sees, and what has to give way."""
+"""Tests the prompt of a call, and which history it drops when the window is too small."""
 
 import random
 from dataclasses import replace
@@ -33,7 +33,7 @@ def past(number: int, *, length: int = 0) -> PastTurn:
     return PastTurn(f"question {number} " + "x" * length, said, turn_index=number + 1)
 
 
-# What `past(10, length=300)` takes.
+# The tokens of `past(10, length=300)`.
 EXCHANGE = estimate_tokens((Message("user", "question 10 " + "x" * 300), Message("assistant", "answer 10")))
 
 
@@ -53,7 +53,7 @@ def questions(messages: tuple[Message, ...]) -> list[str]:
     return [message.text.split()[1] for message in messages if message.text.startswith("question ")]
 
 
-def test_a_call_is_role_history_and_message_by_turns() -> None:
+def test_prompt_has_role_history_and_message_with_alternating_speakers() -> None:
     two = PastTurn("Hello?", (Said("writer", "Writer", "Hi."), Said("critic", "Critic", "Really?")))
     own = PastTurn("Writer?", (Said("writer", "Author", "Yes."), Said("writer", "Writer", "I am.")))
     messages = build_for(8192, conversation(two, PastTurn("Nobody there?", ()), own))
@@ -68,7 +68,7 @@ def test_a_call_is_role_history_and_message_by_turns() -> None:
     ]
 
 
-def test_a_reply_between_two_of_the_agents_own_is_quoted_although_it_stands_alone() -> None:
+def test_reply_between_two_of_the_agents_own_is_quoted() -> None:
     said = (Said("writer", "Writer", "One."), Said("critic", "Critic", "Two."), Said("writer", "Writer", "Three."))
     assert [message.text for message in build_for(8192, conversation(PastTurn("Count.", said)))[1:]] == [
         "Count.",
@@ -79,7 +79,7 @@ def test_a_reply_between_two_of_the_agents_own_is_quoted_although_it_stands_alon
     ]
 
 
-def test_an_own_reply_stands_before_those_that_the_agent_had_not_seen() -> None:
+def test_own_reply_precedes_the_parallel_replies_that_the_agent_had_not_seen() -> None:
     said = (Said("critic", "Critic", "One."), Said("writer", "Writer", "Two."), Said("planner", "Planner", "Three."))
     messages = build_for(8192, conversation(PastTurn("Count.", said, together=True)))
     assert [message.text for message in messages[1:3]] == ["Count.", "Two."]
@@ -87,7 +87,7 @@ def test_an_own_reply_stands_before_those_that_the_agent_had_not_seen() -> None:
     assert speakers(messages[3].text) == heard
 
 
-def test_replies_of_this_turn_stand_behind_the_message_with_their_names() -> None:
+def test_replies_of_this_turn_follow_the_message_with_their_names() -> None:
     messages = build_for(
         8192, conversation(), WRITER, Said("critic", "Critic", "No."), Said("planner", "Planner", "Maybe.")
     )
@@ -97,11 +97,11 @@ def test_replies_of_this_turn_stand_behind_the_message_with_their_names() -> Non
     assert len(messages) == 2
 
 
-def test_history_that_fits_is_there_oldest_first() -> None:
+def test_history_that_fits_is_complete_and_oldest_first() -> None:
     assert questions(build_for(8192, conversation(*map(past, range(20))))) == [str(number) for number in range(20)]
 
 
-def test_of_a_long_history_the_newest_turns_stay() -> None:
+def test_long_history_keeps_its_newest_turns() -> None:
     talk = conversation(*(past(number, length=300) for number in range(50)))
     whole = build_for(100_000, talk)
     kept = questions(build_for(2000, talk))
@@ -110,7 +110,7 @@ def test_of_a_long_history_the_newest_turns_stay() -> None:
     assert questions(whole) == [str(number) for number in range(50)]
 
 
-def test_what_is_kept_fills_more_than_half_of_the_room_for_history_and_not_more_than_all_of_it() -> None:
+def test_kept_history_fills_between_half_and_all_of_its_room() -> None:
     talk = conversation(*(past(number, length=300) for number in range(50)))
     for window in range(600, 4000, 37):
         alone = estimate_tokens(build_for(window, conversation())) + REQUEST_OVERHEAD + CAP
@@ -119,13 +119,13 @@ def test_what_is_kept_fills_more_than_half_of_the_room_for_history_and_not_more_
         assert window - used < max((window - alone) / 2 + 1, EXCHANGE)
 
 
-def test_a_gap_in_the_history_is_never_made() -> None:
+def test_history_ends_at_a_turn_that_is_too_long() -> None:
     """A turn that is too long ends the history, even where an older one would fit."""
     talk = conversation(past(0), past(1, length=50_000), past(2), past(3))
     assert questions(build_for(8192, talk)) == ["2", "3"]
 
 
-def test_the_oldest_turn_moves_in_steps_where_older_ones_were_not_loaded() -> None:
+def test_oldest_turn_moves_in_steps_when_older_ones_were_not_loaded() -> None:
     oldest = []
     for first in range(1, 81):
         talk = conversation(*(past(number) for number in range(first, first + 50)))
@@ -134,7 +134,7 @@ def test_the_oldest_turn_moves_in_steps_where_older_ones_were_not_loaded() -> No
 
 
 @pytest.mark.parametrize("what", ["role prompt", "message", "earlier replies", "output cap"])
-def test_everything_that_must_be_sent_takes_room_from_the_history(what: str) -> None:
+def test_required_parts_of_a_prompt_take_room_from_the_history(what: str) -> None:
     history = [past(number, length=300) for number in range(50)]
     text = "y" * 3000
     before = len(questions(build_for(4000, conversation(*history), keep=keep_full)))
@@ -150,7 +150,7 @@ def test_everything_that_must_be_sent_takes_room_from_the_history(what: str) -> 
     assert before - len(questions(messages)) in (1000 // EXCHANGE, 1000 // EXCHANGE + 1)
 
 
-def test_what_the_call_is_about_is_sent_even_where_the_window_is_too_small() -> None:
+def test_message_is_sent_when_the_window_is_too_small() -> None:
     agent = replace(WRITER, role_prompt="r" * 5000)
     messages = build_for(100, conversation(past(1), message="m" * 5000), agent, Said("critic", "Critic", "c" * 5000))
     assert [message.role for message in messages] == ["system", "user"]
@@ -159,14 +159,14 @@ def test_what_the_call_is_about_is_sent_even_where_the_window_is_too_small() -> 
     assert "c" * 5000 in messages[1].text
 
 
-def test_the_most_tokens_are_a_byte_each() -> None:
+def test_upper_bound_of_tokens_is_one_for_each_byte() -> None:
     messages = (Message("system", "abc"), Message("user", "é王😀"))
     assert most_input_tokens(messages) == REQUEST_OVERHEAD + 2 * MESSAGE_OVERHEAD + 3 + (2 + 3 + 4)
     assert most_input_tokens(()) == REQUEST_OVERHEAD
     assert most_input_tokens((), {"a": 1}) == REQUEST_OVERHEAD + len('{"a": 1}')
 
 
-def test_an_estimate_is_never_above_the_most() -> None:
+def test_estimate_of_tokens_is_at_most_the_upper_bound() -> None:
     chance = random.Random(7)
     alphabet = "ab \n.éß王😀\u0301"
     for _ in range(500):
@@ -180,15 +180,15 @@ def test_an_estimate_is_never_above_the_most() -> None:
 class TestTokenEstimates:
     ROOM = MODEL.context_window - CAP - REQUEST_OVERHEAD
 
-    def test_without_a_count_the_room_is_the_window_less_the_output_cap(self) -> None:
+    def test_room_is_the_window_less_the_output_cap_without_a_count(self) -> None:
         assert TokenEstimates().room(MODEL, CAP) == self.ROOM
 
-    def test_an_estimate_that_was_too_low_is_put_right_at_once(self) -> None:
+    def test_estimate_that_was_too_low_is_corrected_at_once(self) -> None:
         estimates = TokenEstimates()
         estimates.learn("fast", 1000, 1600)
         assert estimates.room(MODEL, CAP) == int(self.ROOM / 1.6)
 
-    def test_one_that_was_too_high_is_put_right_little_by_little(self) -> None:
+    def test_estimate_that_was_too_high_is_corrected_gradually(self) -> None:
         estimates, rooms = TokenEstimates(), [self.ROOM]
         for _ in range(60):
             estimates.learn("fast", 1000, 800)
@@ -197,18 +197,18 @@ class TestTokenEstimates:
         assert rooms[1] - rooms[0] < (rooms[-1] - rooms[0]) / 5
         assert rooms[-1] == pytest.approx(self.ROOM / 0.8, rel=0.001)
 
-    def test_each_alias_has_its_own(self) -> None:
+    def test_estimate_of_one_alias_does_not_change_another(self) -> None:
         estimates = TokenEstimates()
         estimates.learn("deep", 1000, 2000)
         assert estimates.room(MODEL, CAP) == self.ROOM
 
-    def test_a_short_prompt_says_nothing(self) -> None:
+    def test_estimate_is_unchanged_by_the_count_of_a_short_prompt(self) -> None:
         estimates = TokenEstimates()
         estimates.learn("fast", 255, 2550)
         assert estimates.room(MODEL, CAP) == self.ROOM
 
     @pytest.mark.parametrize(("counted", "factor"), [(0, 0.5), (10**12, 3.0)])
-    def test_no_count_moves_the_room_beyond_its_bounds(self, counted: int, factor: float) -> None:
+    def test_room_stays_within_its_bounds_after_every_count(self, counted: int, factor: float) -> None:
         estimates = TokenEstimates()
         for _ in range(200):
             estimates.learn("fast", 1000, counted)

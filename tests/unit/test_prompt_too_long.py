@@ -1,4 +1,4 @@
-"""A prompt that is too long, in the words of many servers, and the window that they name."""
+"""Tests that a prompt that is too long is recognised in the messages of many servers, with the window they name."""
 
 import pytest
 
@@ -51,5 +51,5 @@ def test_a_prompt_that_is_too_long_is_recognised_with_its_window(message: str, w
 
 
 @pytest.mark.parametrize("message", OTHERS)
-def test_another_refusal_is_not_taken_for_it(message: str) -> None:
+def test_other_refusal_is_not_an_overflow(message: str) -> None:
     assert not is_overflow(message)

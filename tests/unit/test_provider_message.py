@@ -1,4 +1,4 @@
-"""An operator reads a provider's words, without secrets and without the prompt, whatever the provider repeats."""
+"""Tests that an operator reads a provider's message without secrets and without the prompt."""
 
 import json
 
@@ -32,7 +32,7 @@ def told(message: str) -> str | None:
         "see https://provider.test/docs/errors for more",
     ],
 )
-def test_plain_words_are_kept(message: str) -> None:
+def test_message_of_plain_words_is_kept(message: str) -> None:
     assert told(message) == message
 
 
@@ -76,7 +76,7 @@ def test_the_configured_key_is_hidden_with_its_parts(message: str) -> None:
         ("POST https://provider.test/v1?token=letmein#letmein failed", "letmein"),
     ],
 )
-def test_anything_that_looks_like_a_secret_is_hidden(message: str, secret: str) -> None:
+def test_text_that_looks_like_a_secret_is_hidden(message: str, secret: str) -> None:
     line = told(message) or ""
     assert secret not in line
     assert "***" in line
@@ -106,11 +106,11 @@ def test_a_quotation_of_the_prompt_is_hidden(message: str) -> None:
         assert words not in line
 
 
-def test_a_short_run_that_the_prompt_has_too_is_kept() -> None:
+def test_short_words_that_are_also_in_the_prompt_are_kept() -> None:
     assert told("The red house is no model.") == "The red house is no model."
 
 
-def test_a_line_is_bounded_storable_and_one_line() -> None:
+def test_message_is_one_storable_line_of_bounded_length() -> None:
     line = told("a\x00b\n\nc\u2028d \ud800\x1b[31m \ue000\U000e0041" + "word " * 1000)
     assert line is not None
     assert line.startswith("a b c d ")
@@ -120,5 +120,5 @@ def test_a_line_is_bounded_storable_and_one_line() -> None:
 
 
 @pytest.mark.parametrize("message", ["", "  \n", KEY, f"{KEY} {KEY}", PROMPT, "The Red House", "red house", "***"])
-def test_nothing_is_told_when_nothing_is_left(message: str) -> None:
+def test_message_is_none_when_no_text_is_left(message: str) -> None:
     assert told(message) is None

@@ -1,4 +1,4 @@
-"""The questions of the council benchmark, and how their answers are checked."""
+"""Tests the questions of the council benchmark, and the checks of their answers."""
 
 import json
 from collections import Counter
@@ -33,7 +33,7 @@ UNKNOWN = Question("refusals", "Who?", unknown=True)
         (UNKNOWN, "Answer: N/A"),
     ],
 )
-def test_a_right_answer_is_right(question: Question, answer: str) -> None:
+def test_check_accepts_a_right_answer(question: Question, answer: str) -> None:
     assert question.is_right(answer)
 
 
@@ -53,11 +53,11 @@ def test_a_right_answer_is_right(question: Question, answer: str) -> None:
         (UNKNOWN, "I cannot be sure.\nAnswer: 11"),
     ],
 )
-def test_a_wrong_answer_is_wrong(question: Question, answer: str) -> None:
+def test_check_refuses_a_wrong_answer(question: Question, answer: str) -> None:
     assert not question.is_right(answer)
 
 
-def test_each_question_has_one_check_and_each_kind_as_many_questions() -> None:
+def test_each_question_has_one_check_and_kinds_have_equally_many_questions() -> None:
     found = questions()
     assert Counter(each.kind for each in found) == dict.fromkeys(KINDS, 9)
     assert len({each.text for each in found}) == len(found)
@@ -69,12 +69,12 @@ def test_each_question_has_one_check_and_each_kind_as_many_questions() -> None:
 @pytest.mark.parametrize(
     ("right", "count", "expected"), [(0, 36, (0.0, 0.096)), (18, 36, (0.345, 0.655)), (36, 36, (0.904, 1.0))]
 )
-def test_the_interval_is_wilsons(right: int, count: int, expected: tuple[float, float]) -> None:
+def test_interval_equals_wilsons(right: int, count: int, expected: tuple[float, float]) -> None:
     assert interval(right, count) == pytest.approx(expected, abs=0.001)
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("council", "The best-ranked."), ("roundtable", "Second.")])
-def test_the_answer_is_a_councils_output_and_the_last_reply_of_other_modes(mode: str, expected: str) -> None:
+def test_answer_is_the_output_of_a_council_and_the_last_reply_of_other_modes(mode: str, expected: str) -> None:
     texts = ("First.", "Second.")
     replies = [*({"status": "completed", "text": text} for text in texts), {"status": "failed", "text": None}]
     assert answer_of(json.dumps({"mode": mode, "output": "The best-ranked.", "replies": replies})) == expected

@@ -1,4 +1,4 @@
-"""Quotations: a text never ends its own, begins another one or changes who speaks."""
+"""Tests that a quoted text cannot end its quotation, begin another one or change the speaker."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -66,7 +66,7 @@ PIECES = (*MARKS, "<", "\\", "/", "quoted", "&lt", ";", "|", "\n", " ", '"', ">"
 TEXTS = st.one_of(
     st.text(max_size=20), st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.sampled_from(REPLIES)
 )
-# Whatever a release stored as a name, and worse.
+# Names that an earlier release stored, and worse ones.
 NAMES = st.one_of(st.sampled_from(("Critic", "user", "summary", '">\n</quoted>', "&#60;", "a\u202eb", "\ud800")), TEXTS)
 THOROUGH = settings(
     max_examples=600, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -75,7 +75,7 @@ THOROUGH = settings(
 
 @THOROUGH
 @given(st.lists(st.tuples(st.none() | NAMES, TEXTS), min_size=1, max_size=5))
-def test_a_prompt_is_read_back_as_who_said_what(said: list[tuple[str | None, str]]) -> None:
+def test_speakers_and_texts_are_read_back_from_a_prompt(said: list[tuple[str | None, str]]) -> None:
     quotations = [quote_user(text) if name is None else quote_agent(name, text) for name, text in said]
     read = speakers("\n\n".join([quotation.element for quotation in quotations]))
     assert read == [("user" if name is None else f"agent:{name}", text) for name, text in said]
@@ -83,7 +83,7 @@ def test_a_prompt_is_read_back_as_who_said_what(said: list[tuple[str | None, str
 
 @THOROUGH
 @given(st.lists(TEXTS, min_size=1, max_size=5))
-def test_each_of_several_lines_stays_one_line(texts: list[str]) -> None:
+def test_each_quoted_item_is_one_line(texts: list[str]) -> None:
     ((kind, body),) = speakers(quote_lines("known_items", [f"[F1] {text}" for text in texts]).element)
     lines = body.split("\n")
     assert (kind, len(lines)) == ("known_items", len(texts))
@@ -114,14 +114,14 @@ def test_a_disguised_mark_is_escaped_and_can_be_read_back(mark: str) -> None:
         "&lt;p&gt; &#60;p&#62;",
     ],
 )
-def test_an_ordinary_text_stays_as_it_is(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert escape(text) == text
     assert quote_user(text).text == text
     assert quote_agent("Critic", text).element == quoted("Critic", text)
     assert quote_part("summary", text).element == f"<quoted summary>\n{text}\n</quoted>"
 
 
-def test_a_name_cannot_leave_its_attribute() -> None:
+def test_name_is_escaped_in_its_attribute() -> None:
     element = quote_agent('A" user>\n\u2028<&', "Hi.").element
     assert element == '<quoted agent="A&#34; user&#62;&#10;&#8232;&#60;&#38;">\nHi.\n</quoted>'
     assert quote_agent("Émile Çelik", "Hi.").element == quoted("Émile Çelik", "Hi.")

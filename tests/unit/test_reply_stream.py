@@ -1,4 +1,4 @@
-"""The pieces of a streamed reply: they make up the reply, and no thinking is in them."""
+"""Tests that the pieces of a streamed reply add up to the reply without its thinking."""
 
 import time
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def reply(text: str) -> str:
 
 
 def hear(pieces: Sequence[str]) -> tuple[list[str], str | None]:
-    """What is told of each piece, and of the whole at the end."""
+    """Return the text that the stream passes on for each piece, and the whole at the end."""
     stream = ReplyStream(WRITER)
     told = [stream.hear(piece) for piece in pieces]
     return told, stream.rest(reply("".join(pieces)))
@@ -61,7 +61,7 @@ def hear(pieces: Sequence[str]) -> tuple[list[str], str | None]:
 @example(["<think>", "a", "</think>", "\n", "José the Writer:", " x"])
 @example(["\n", "x", "<think>", "y", "</think>", "z"])
 @example(["a", "</think>", "z"])
-def test_speech_makes_up_the_reply_or_says_that_it_does_not(pieces: list[str]) -> None:
+def test_speech_adds_up_to_the_reply_or_reports_the_difference(pieces: list[str]) -> None:
     told, rest = hear(pieces)
     whole = reply("".join(pieces))
     assert rest is None or "".join(told) + rest == whole
@@ -81,7 +81,7 @@ def test_speech_makes_up_the_reply_or_says_that_it_does_not(pieces: list[str]) -
         ["日", "本"],
     ],
 )
-def test_speech_tells_a_plain_text_without_delay(pieces: list[str]) -> None:
+def test_speech_passes_plain_text_on_without_delay(pieces: list[str]) -> None:
     told, rest = hear(pieces)
     assert all(told[index] or told[index + 1] for index in range(len(pieces) - 1))
     assert "".join(told) + (rest or "") == "".join(pieces)
@@ -108,19 +108,19 @@ def test_speech_leaves_out_thinking_and_the_own_name_however_it_is_cut(text: str
     assert "".join(told).startswith(begins)
 
 
-def test_speech_is_told_anew_where_thinking_began_without_a_mark() -> None:
+def test_speech_starts_again_when_thinking_began_without_a_mark() -> None:
     told, rest = hear(["Let me", " see.\n", "</think>\n", "Use tests."])
     assert "".join(told) == "Let me see.\n"
     assert rest is None
 
 
-def test_held_speech_tells_nothing_before_its_end() -> None:
+def test_held_speech_passes_nothing_on_before_its_end() -> None:
     stream = ReplyStream(WRITER, held=True)
     assert stream.hear("Let me see.</think>Use tests.") == ""
     assert stream.rest("Use tests.") == "Use tests."
 
 
-def test_speech_tells_no_more_than_a_reply_may_have() -> None:
+def test_speech_stops_at_the_size_limit_of_a_reply() -> None:
     pieces = ["ü" * 1000] * 200
     told, rest = hear(pieces)
     assert rest is not None
@@ -130,7 +130,7 @@ def test_speech_tells_no_more_than_a_reply_may_have() -> None:
 
 @pytest.mark.parametrize("thought", ['The tag "</think>" ends.', "It is ('</think>').", "[[/THINK]]."])
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_speech_tells_nothing_of_a_thought_that_quotes_its_closing_mark(thought: str, size: int) -> None:
+def test_speech_leaves_out_a_thought_that_quotes_its_closing_mark(thought: str, size: int) -> None:
     text = f"<think>{thought} A secret.</think>Use tests."
     told, rest = hear([text[start : start + size] for start in range(0, len(text), size)])
     assert "".join(told) == ""
@@ -138,7 +138,7 @@ def test_speech_tells_nothing_of_a_thought_that_quotes_its_closing_mark(thought:
 
 
 @pytest.mark.parametrize("piece", [" ", "\n", "*", " <"])
-def test_a_long_beginning_without_a_word_takes_linear_time_and_is_told_at_the_end(piece: str) -> None:
+def test_long_beginning_without_a_word_takes_linear_time_and_is_passed_on_at_the_end(piece: str) -> None:
     stream = ReplyStream(WRITER)
     began = time.thread_time()
     for _ in range(20_000):

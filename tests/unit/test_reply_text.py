@@ -1,4 +1,4 @@
-"""The text of an answer: without thinking, and without the agent's own name before it."""
+"""Tests that the text of an answer has no thinking and no name of the agent before it."""
 
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ def said(text: str, stop_reason: str = "end_turn") -> Completion:
         "Writer： Use tests.",
     ],
 )
-def test_an_own_name_as_a_speaker_is_left_out(text: str) -> None:
+def test_own_name_before_the_text_is_removed(text: str) -> None:
     assert without_own_name(text, agent()) == "Use tests."
 
 
@@ -54,11 +54,11 @@ def test_an_own_name_as_a_speaker_is_left_out(text: str) -> None:
         ("Émile: the critic", "Émile: the critic: No.", "No."),
     ],
 )
-def test_a_name_of_any_characters_is_left_out(name: str, text: str, rest: str) -> None:
+def test_own_name_of_any_characters_is_removed(name: str, text: str, rest: str) -> None:
     assert without_own_name(text, agent(name)) == rest
 
 
-def test_a_repeated_name_is_left_out_once() -> None:
+def test_repeated_own_name_is_removed_once() -> None:
     assert without_own_name("Writer: Writer: Use tests.", agent()) == "Writer: Use tests."
 
 
@@ -82,18 +82,18 @@ def test_a_repeated_name_is_left_out_once() -> None:
         "",
     ],
 )
-def test_any_other_beginning_stays(text: str) -> None:
+def test_other_beginning_of_a_text_is_kept(text: str) -> None:
     assert without_own_name(text, agent()) == text
 
 
 @settings(max_examples=400, derandomize=True, deadline=None, database=None)
 @given(st.text(max_size=40), st.text(max_size=12).map(lambda text: f"N{text}"))
-def test_whatever_is_left_out_the_rest_is_the_end_of_the_text(text: str, name: str) -> None:
+def test_text_without_its_name_is_the_end_of_the_text(text: str, name: str) -> None:
     assert text.endswith(without_own_name(text, agent(name)))
     assert without_own_name(f"{name}: 1. {text}", agent(name)) == f"1. {text}"
 
 
-def test_a_name_behind_thinking_is_left_out_for_agents_alone() -> None:
+def test_own_name_after_thinking_is_removed_only_for_agents() -> None:
     assert read_reply(said("<think>Hm.</think>Writer: Use tests."), agent()).text == "Use tests."
     assert read_reply(said("<think>Hm.</think>Writer: Use tests."), None).text == "Writer: Use tests."
 
@@ -115,14 +115,14 @@ def test_thinking_is_kept_apart_from_the_text(apart: str | None, text: str, thin
     assert read_reply(replace(said(text), thinking=apart), agent()).thinking == thinking
 
 
-def test_thinking_that_a_provider_sends_apart_is_cut_at_its_bound() -> None:
+def test_thinking_of_a_separate_field_is_cut_at_its_limit() -> None:
     long = replace(said("Use tests."), thinking="x" * 300_000)
     assert read_reply(long, agent()).thinking == "x" * MAX_THINKING_BYTES
 
 
 @pytest.mark.parametrize("text", ["<think>Hm.", "<think>Hm.</think>", "<think>Hm.</think>\n ", "Hm.\n</think>"])
 @pytest.mark.parametrize("stop_reason", ["end_turn", "max_tokens"])
-def test_an_answer_of_thinking_alone_is_an_empty_one_with_an_error(text: str, stop_reason: str) -> None:
+def test_answer_of_only_thinking_is_empty_with_an_error(text: str, stop_reason: str) -> None:
     answer = read_reply(said(text, stop_reason), agent())
     assert (answer.text, answer.error, answer.status, answer.stop_reason) == (
         "",
@@ -139,7 +139,7 @@ def test_a_withheld_or_failed_answer_keeps_its_reason() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " \n", "Use tests."])
-def test_an_answer_without_marks_stays_as_it_is(text: str) -> None:
+def test_answer_without_marks_is_unchanged(text: str) -> None:
     assert read_reply(said(text), agent()) == said(text)
 
 
@@ -154,7 +154,7 @@ def test_thinking_reaches_neither_the_reply_nor_the_next_agent() -> None:
     assert "Secret" not in sitting.heard(1)
 
 
-def test_a_reply_of_thinking_alone_fails_and_is_not_asked_again() -> None:
+def test_reply_of_only_thinking_fails_and_is_not_asked_again() -> None:
     sitting = Sitting()
     sitting.provider.enqueue(said("<think>Secret.", "max_tokens"))
     assert statuses(sitting.ask("writer")) == [(0, "writer", "failed", "thinking_only")]

@@ -1,4 +1,4 @@
-"""What `pantheon run` prints about turns, errors and processes."""
+"""Tests the lines that `pantheon run` prints about turns, errors and processes."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def test_turn_is_a_line_with_title_agents_seconds_and_the_whole_cost() -> None:
     assert long.line().endswith("failed: see its audit")
 
 
-def test_turn_is_printed_once_its_row_can_be_read(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_turn_is_printed_when_its_row_can_be_read(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[Any] = [psycopg.OperationalError("away"), None, EndedTurn.of(row())]
 
     def find(_: Turns, turn_id: str) -> EndedTurn | None:

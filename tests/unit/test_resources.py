@@ -1,4 +1,4 @@
-"""Resources of a REST API: what is below a greedy route answers as the route does."""
+"""Tests the resources of a REST API below and beside greedy routes."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def answers(*routes: Route) -> dict[str, dict[str, str]]:
     }
 
 
-def test_a_route_takes_every_step_of_its_path() -> None:
+def test_route_makes_a_resource_of_each_part_of_its_path() -> None:
     assert answers(Route("GET", "/a/b", "one")) == {"/a": {}, "/a/b": {"GET": "one"}}
 
 
@@ -21,7 +21,7 @@ def test_the_root_is_a_resource() -> None:
     assert answers(Route("GET", "/", "one")) == {"/": {"GET": "one"}}
 
 
-def test_what_is_below_a_greedy_route_answers_as_it_does() -> None:
+def test_path_below_a_greedy_route_answers_as_the_route_does() -> None:
     assert answers(Route("ANY", "/a/{proxy+}", "all"), Route("GET", "/a/b/{id}", "one")) == {
         "/a": {},
         "/a/{proxy+}": {"ANY": "all"},
@@ -31,7 +31,7 @@ def test_what_is_below_a_greedy_route_answers_as_it_does() -> None:
     }
 
 
-def test_what_is_beside_a_greedy_route_is_left_alone() -> None:
+def test_path_beside_a_greedy_route_is_unchanged() -> None:
     assert answers(Route("ANY", "/a/{proxy+}", "all"), Route("GET", "/ab/c", "one")) == {
         "/a": {},
         "/a/{proxy+}": {"ANY": "all"},
@@ -62,7 +62,7 @@ def test_a_farther_greedy_route_takes_no_method_from_a_nearer_one() -> None:
     assert made["/a/b/c"] == {"POST": "one", "ANY": "inner"}
 
 
-def test_a_level_has_one_variable() -> None:
+def test_two_variables_at_one_level_are_refused() -> None:
     with pytest.raises(ValueError, match=r"/a has {id} and {name}"):
         answers(Route("GET", "/a/{id}", "one"), Route("GET", "/a/{name}/b", "two"))
     with pytest.raises(ValueError, match=r"/a has {id} and {proxy\+}"):

@@ -1,4 +1,4 @@
-"""What memory keeps of facts that are nearly alike, in three languages, when the summariser is honest and when not.
+"""Tests how memory keeps similar facts in three languages, with an honest summariser and with others.
 
 `bench/retention.py` has the scorer, and scores real models with it.
 """
@@ -28,7 +28,7 @@ def scored(name: str, habit: str) -> Score:
     return score_of(TALKS[name], asking(name, habit), SummaryPolicy())
 
 
-def test_the_planted_facts_are_many_and_similar() -> None:
+def test_planted_facts_are_many_and_similar() -> None:
     assert len(TALKS) == 3
     for talk in TALKS.values():
         assert len(talk.turns) == TURNS == 48
@@ -39,7 +39,7 @@ def test_the_planted_facts_are_many_and_similar() -> None:
 
 @pytest.mark.parametrize("name", TALKS)
 @pytest.mark.parametrize("habit", HABITS)
-def test_every_item_that_was_added_is_in_memory_or_left_it_by_its_id_or_for_want_of_room(name: str, habit: str) -> None:
+def test_added_item_stays_in_memory_unless_its_id_is_closed_or_room_is_missing(name: str, habit: str) -> None:
     assert scored(name, habit).kept == scored(name, habit).added > 20
     assert scored(name, habit).lost == 0
 
@@ -53,7 +53,7 @@ def test_an_honest_summariser_keeps_the_planted_facts_in_memory(name: str) -> No
 
 
 @pytest.mark.parametrize("name", TALKS)
-def test_the_others_misbehave_as_their_names_say(name: str) -> None:
+def test_other_summarisers_misbehave_by_their_names(name: str) -> None:
     """Otherwise the tests above prove nothing."""
     honest, by_habit = scored(name, "honest"), {habit: scored(name, habit) for habit in BAD}
     assert by_habit["forgets"].held < 0.6 * honest.held
@@ -69,7 +69,7 @@ def test_the_others_misbehave_as_their_names_say(name: str) -> None:
 
 @pytest.mark.parametrize("limits", [Limits(items=3), Limits(characters=300)], ids=str)
 @pytest.mark.parametrize("habit", HABITS)
-def test_every_summary_keeps_to_its_limits_and_archives_the_rest(habit: str, limits: Limits) -> None:
+def test_summary_stays_within_its_limits_and_archives_the_rest(habit: str, limits: Limits) -> None:
     for name, talk in TALKS.items():
         recorder = asking(name, habit)
         made = [one.summary for one in summaries_of(talk, recorder, SummaryPolicy(limits=limits))]
@@ -83,7 +83,7 @@ def test_every_summary_keeps_to_its_limits_and_archives_the_rest(habit: str, lim
 
 
 @pytest.mark.parametrize("habit", HABITS)
-def test_no_id_is_given_twice(habit: str) -> None:
+def test_ids_are_unique(habit: str) -> None:
     for name, talk in TALKS.items():
         made = [one.summary for one in summaries_of(talk, asking(name, habit), SummaryPolicy())]
         texts: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The time that a provider asks us to wait, in all the forms that providers give it."""
+"""Tests how the wait that a provider asks for is read, in each form of providers."""
 
 import time
 from email.utils import formatdate
@@ -38,18 +38,18 @@ NOW = "Wed, 21 Oct 2026 07:28:00 GMT"
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "later"}, None),
     ],
 )
-def test_headers_say_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+def test_wait_is_read_from_headers(headers: dict[str, str], seconds: float | None) -> None:
     assert read_retry_after(headers, Refusal()) == (None if seconds is None else pytest.approx(seconds))
 
 
-def test_a_date_without_the_answers_own_date_is_compared_with_our_clock() -> None:
+def test_wait_until_a_date_uses_our_clock_without_the_answers_date() -> None:
     told = read_retry_after({"retry-after": formatdate(time.time() + 20, usegmt=True)}, Refusal())
     assert told is not None
     assert 15.0 < told <= 20.0
 
 
 @pytest.mark.parametrize("scale", [1, 1000])
-def test_a_reset_may_be_a_moment(scale: int) -> None:
+def test_wait_is_read_from_a_reset_that_is_a_unix_time(scale: int) -> None:
     moment = str(int((time.time() + 20) * scale))
     told = read_retry_after({"x-ratelimit-remaining": "0", "x-ratelimit-reset": moment}, Refusal())
     assert told is not None
@@ -67,6 +67,6 @@ def test_a_reset_may_be_a_moment(scale: int) -> None:
         (Refusal(retry_delay="35s"), 35.0),
     ],
 )
-def test_the_body_says_how_long_to_wait_where_headers_do_not(refusal: Refusal, seconds: float | None) -> None:
+def test_wait_is_read_from_the_body_when_headers_have_none(refusal: Refusal, seconds: float | None) -> None:
     assert read_retry_after({}, refusal) == (None if seconds is None else pytest.approx(seconds))
     assert read_retry_after({"retry-after": "1"}, refusal) == 1.0

@@ -1,4 +1,4 @@
-"""Reviews: what an agent sees of the others' answers, and how its ranking is read."""
+"""Tests reviews: the blinded answers that an agent sees, and how its ranking is read."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -64,7 +64,7 @@ class TestBlinding:
             ("acme/swift-20 is another one, and o3 is ozone.", "acme/swift-20 is another one, and o3 is ozone."),
         ],
     )
-    def test_a_text_has_no_name_tag_or_model_wherever_it_stands(self, text: str, blind: str) -> None:
+    def test_blinded_text_has_no_name_tag_or_model(self, text: str, blind: str) -> None:
         assert blinded(text, ROSTER.values(), MODELS) == blind
 
     @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ class TestBlinding:
             ("  ", "Two  blanks, @ada.", "Two  blanks, [agent]."),
         ],
     )
-    def test_a_name_is_no_pattern_and_is_known_in_every_form(self, name: str, text: str, blind: str) -> None:
+    def test_name_is_matched_literally_and_in_every_form(self, name: str, text: str, blind: str) -> None:
         assert blinded(text, [agent("ada", name)], ()) == blind
 
-    def test_the_longest_of_several_names_is_taken(self) -> None:
+    def test_longest_of_several_matching_names_is_blinded(self) -> None:
         agents = [agent("ada", "Ada"), agent("second", "Ada Two")]
         assert (
             blinded("Ada Two asks Ada, and @ada two @Ada.", agents, ()) == "[agent] asks [agent], and [agent] [agent]."
@@ -99,7 +99,7 @@ class TestBlinding:
 
 
 class TestLetters:
-    def test_nobody_ranks_without_three_answers(self) -> None:
+    def test_ranking_needs_three_answers(self) -> None:
         assert papers(uuid4(), "a", "b") == {}
         assert papers(uuid4(), "a", "b", "c").keys() == {"a", "b", "c"}
 
@@ -118,7 +118,7 @@ class TestLetters:
             "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:count]
         )
 
-    def test_letters_are_the_same_for_a_turn_and_shuffled_over_turns(self) -> None:
+    def test_letters_are_stable_in_a_turn_and_shuffled_across_turns(self) -> None:
         keys = ("a", "b", "c")
         turn_id = uuid4()
         assert papers(turn_id, *keys) == papers(turn_id, *keys)
@@ -141,12 +141,12 @@ class TestReading:
             '["C is better", "So A, then"]',
         ],
     )  # fmt: skip
-    def test_a_ranking_is_read_from_the_letters_in_it(self, ranking: str) -> None:
+    def test_ranking_is_read_from_its_letters(self, ranking: str) -> None:
         expected = Review("researcher", ("critic", "writer"))
         assert self.read(f'{{"ranking": {ranking}}}') == expected
         assert self.read(f'I think:\n```json\n{{"ranking": {ranking}, "why": "It is."}}\n```') == expected
 
-    def test_the_last_of_several_rankings_counts(self) -> None:
+    def test_last_of_several_rankings_is_read(self) -> None:
         assert self.read('{"ranking": ["A", "C"]} No: {"ranking": ["C", "A"]}') == Review(
             "researcher", ("critic", "writer")
         )
@@ -173,7 +173,7 @@ class TestReading:
             ("", "invalid_json"),
         ],
     )
-    def test_another_ranking_is_a_fallback(self, text: str, reason: str) -> None:
+    def test_invalid_ranking_is_a_fallback(self, text: str, reason: str) -> None:
         assert self.read(text) == Fallback("review", reason, 7)
 
     def test_a_ranking_that_was_cut_off_or_failed_is_a_fallback(self) -> None:
@@ -182,7 +182,7 @@ class TestReading:
 
 
 class TestStandings:
-    def test_answers_stand_by_their_mean_rank_and_then_by_the_roster(self) -> None:
+    def test_standings_are_ordered_by_mean_rank_and_then_by_roster(self) -> None:
         reviews = [Review("a", ("b", "c", "d")), Review("b", ("c", "a", "d")), Review("c", ("d", "b", "a"))]
         # b: 1, 2. c: 2, 1. a: 2, 3. d: 3, 3, 1.
         assert standings(reviews, ["c", "a", "b", "d"]) == [
@@ -192,7 +192,7 @@ class TestStandings:
             Standing("a", Decimal("2.5")),
         ]
 
-    def test_an_answer_that_nobody_ranked_does_not_stand(self) -> None:
+    def test_standings_leave_out_an_unranked_answer(self) -> None:
         assert standings([Review("a", ("b", "c"))], ["a", "b", "c"]) == [
             Standing("b", Decimal(1)),
             Standing("c", Decimal(2)),
@@ -211,7 +211,7 @@ class TestPrompt:
         assert (head, last) == ("<quoted user>\nWhy?\n</quoted>\n\n", "Two.\n</quoted>")
         assert original(body) == text
 
-    def test_the_letters_are_named_once_and_no_order_of_an_answer_is_obeyed(self) -> None:
+    def test_prompt_of_a_reviewer_names_the_letters_once(self) -> None:
         system, prompt = build_review("Why?", {"A": "One.", "D": "Two."}, ROOM)
         # The example is without letters. A model would take their order over.
         assert system.text.endswith('"the letter of the last"]}\nName each of these letters once: A, D')

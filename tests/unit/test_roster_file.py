@@ -1,4 +1,4 @@
-"""Roster files: one that is read is what the API would take, and each mistake is one line."""
+"""Tests that a roster file is read as the API reads it, and that each mistake is one line."""
 
 from pathlib import Path
 

@@ -29,7 +29,7 @@ def commands(job: str) -> Iterator[list[str]]:
             yield shlex.split(line)
 
 
-def test_the_example_can_be_applied() -> None:
+def test_example_of_the_page_is_a_valid_roster() -> None:
     plan = make_plan(EXAMPLE, read_fields(EXAMPLE), Stage({}, {"fast": 4096, "deep": 4096}))
     assert [change.place.key for change in plan.changes] == ["judge", "scribe", "court"]
 
@@ -41,7 +41,7 @@ def test_the_example_can_be_applied() -> None:
         ("apply", ["apply", "roster.toml"]),
     ],
 )
-def test_the_workflow_runs_a_command_that_there_is(job: str, expected: list[str]) -> None:
+def test_workflow_of_the_page_runs_an_existing_command(job: str, expected: list[str]) -> None:
     (command,) = commands(job)
     assert command == expected
     assert _parser().parse_args(command).command == "apply"
@@ -55,7 +55,7 @@ def test_the_commands_that_make_its_keys_are_there() -> None:
 
 
 @pytest.mark.parametrize("job", STEPS)
-def test_the_workflow_names_its_secrets_only(job: str) -> None:
+def test_workflow_of_the_page_reads_only_its_own_secrets(job: str) -> None:
     values = {name: value for step in STEPS[job] for name, value in step.get("env", {}).items()}
     assert set(values) == {*CliEnv}
     for value in values.values():
@@ -64,7 +64,7 @@ def test_the_workflow_names_its_secrets_only(job: str) -> None:
         assert re.search(rf"^#   {named[2]} +(variable|secret) of ", TEXT, re.MULTILINE)
 
 
-def test_only_a_push_to_main_applies() -> None:
+def test_workflow_of_the_page_applies_only_at_a_push_to_main() -> None:
     jobs = {name: job["if"] for name, job in WORKFLOW["jobs"].items()}
     assert jobs == {"compare": "github.event_name == 'pull_request'", "apply": "github.event_name == 'push'"}
     # YAML 1.1 reads the key `on` as true.

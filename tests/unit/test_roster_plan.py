@@ -1,3 +1,5 @@
+"""Tests the plan that a roster file makes for a stage, and the line for each fault."""
+
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ def faults(folder: Path, text: str, there: Stage | None = None) -> list[str]:
     return [line.removeprefix(prefix) for line in raised.value.lines]
 
 
-def test_a_new_agent_gets_the_defaults_of_the_api(tmp_path: Path) -> None:
+def test_new_agent_gets_the_defaults_of_the_api(tmp_path: Path) -> None:
     (change,) = plan(tmp_path, f"[agents.writer]\n{NEW_AGENT}", stage()).changes
     assert (change.place, change.old) == (WRITER, None)
     assert change.new == agent(name="N", role_prompt="P")
@@ -57,7 +59,7 @@ def test_an_empty_text_removes_a_value(tmp_path: Path, field: str) -> None:
     assert (change.changed, change.new[field]) == ([field], None)
 
 
-def test_a_name_in_another_unicode_form_is_no_difference(tmp_path: Path) -> None:
+def test_name_in_another_unicode_form_is_unchanged(tmp_path: Path) -> None:
     there = stage(agents__writer=agent(name="Jos\u00e9"))
     assert plan(tmp_path, '[agents.writer]\nname = "Jose\u0301"\ntemperature = ""\n', there).changes == ()
 
@@ -75,7 +77,7 @@ agent_keys = ["zoe", "ada"]
     assert places == ["[agents.ada]", "[agents.zoe]", "[councils.board]"]
 
 
-def test_an_alias_that_the_stage_lost_is_no_fault_where_nothing_changes(tmp_path: Path) -> None:
+def test_alias_that_the_stage_lost_is_accepted_for_an_unchanged_entry(tmp_path: Path) -> None:
     there = stage(agents__writer=agent(model_alias="gone"))
     assert plan(tmp_path, '[agents.writer]\nname = "Writer"\n', there).changes == ()
     assert faults(tmp_path, '[agents.writer]\nname = "Author"\n', there) == [
@@ -83,7 +85,7 @@ def test_an_alias_that_the_stage_lost_is_no_fault_where_nothing_changes(tmp_path
     ]
 
 
-def test_every_fault_of_a_file_is_a_line(tmp_path: Path) -> None:
+def test_each_fault_of_a_file_is_one_line(tmp_path: Path) -> None:
     text = f"""
 [agents.writer]
 name = ""
@@ -157,7 +159,7 @@ def test_a_fault_names_file_table_and_field(tmp_path: Path, text: str, fault: st
     [b"[agents", b"\xff\xfe", b"a = " + b"9" * 5000, b"a = " + b"[" * 9000],
     ids=["cut", "utf", "long", "deep"],
 )
-def test_a_file_that_is_no_toml_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_not_toml_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "roster.toml"
     path.write_bytes(content)
     with pytest.raises(RosterError) as raised:
@@ -166,6 +168,6 @@ def test_a_file_that_is_no_toml_is_one_line(tmp_path: Path, content: bytes) -> N
     assert line.startswith(f"{path}: ")
 
 
-def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+def test_missing_file_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(RosterError, match="No such file"):
         read_fields(tmp_path / "none.toml")

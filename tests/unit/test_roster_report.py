@@ -1,3 +1,5 @@
+"""Tests how a plan of roster changes is printed."""
+
 from typing import Any
 
 from local.roster.entries import Change, Place, Plan, Stored
@@ -56,6 +58,6 @@ def test_no_text_of_a_stage_steers_the_terminal() -> None:
     assert r"      -\x1b[2J\r\u202e\u200b\x9b1m" in diff(agent(role_prompt=hostile), agent())
 
 
-def test_counts_are_those_of_the_plan() -> None:
+def test_counts_match_the_plan() -> None:
     changes = (Change(WRITER, None, agent()), Change(WRITER, Stored(agent(), 3), agent(name="A")))
     assert counts(Plan(changes, unchanged=2)) == "1 new, 1 changed, 2 unchanged"

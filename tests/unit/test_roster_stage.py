@@ -1,3 +1,5 @@
+"""Tests how a stage's roster is read and exported."""
+
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,7 +53,7 @@ def test_an_export_applied_again_changes_nothing(
     assert (plan.changes, plan.unchanged) == ((), 3)
 
 
-def test_an_export_has_the_same_order_whatever_the_order_of_the_stage_is() -> None:
+def test_export_has_the_same_order_for_every_order_of_the_stage() -> None:
     one = FakeStage(agents__writer=agent(), agents__critic=agent(), councils__board=council())
     other = FakeStage(councils__board=council(), agents__critic=agent(), agents__writer=agent())
     assert exported(one) == exported(other)
@@ -75,7 +77,7 @@ def test_an_export_has_the_same_order_whatever_the_order_of_the_stage_is() -> No
         None,
     ],
 )
-def test_an_answer_of_another_shape_is_one_line(item: object) -> None:
+def test_answer_of_another_shape_is_refused_in_one_line(item: object) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=json.dumps({"items": [item], "next_cursor": None}))
 

@@ -1,3 +1,5 @@
+"""Tests that rosters are written as TOML that reads back exactly."""
+
 import tomllib
 
 import pytest

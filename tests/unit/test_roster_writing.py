@@ -1,3 +1,5 @@
+"""Tests how roster changes are written, and put back when one of them fails."""
+
 from typing import Any
 
 import httpx
@@ -26,7 +28,7 @@ def stage() -> FakeStage:
 
 
 def failed_apply(stage: FakeStage) -> tuple[str, list[str]]:
-    """The error, and the lines about what stands."""
+    """Return the error, and the printed lines about the state of the stage."""
     lines: list[str] = []
     with pytest.raises(DeploymentError) as raised:
         write_all(stage.deployment(), PLAN, lines.append)
@@ -66,7 +68,7 @@ def test_a_refused_write_puts_back_the_earlier_ones_in_reverse_order(stage: Fake
     assert was_put_back(stage)
 
 
-def test_the_command_says_what_stands_after_a_refused_write(stage: FakeStage) -> None:
+def test_command_prints_the_state_after_a_refused_write(stage: FakeStage) -> None:
     stage.events[2] = refused(422, "quota_exceeded")
     assert failed_apply(stage)[1] == [
         "[agents.writer] is as it was before, now as version 3.",
@@ -81,7 +83,7 @@ def test_the_command_says_that_nothing_was_written_when_the_first_write_is_refus
     assert lines == ["No other entry was written."]
 
 
-def test_everything_is_put_back_when_nobody_reads_the_lines(stage: FakeStage) -> None:
+def test_writes_are_put_back_when_standard_output_is_closed(stage: FakeStage) -> None:
     def say(_: str) -> None:
         raise BrokenPipeError
 
@@ -92,7 +94,7 @@ def test_everything_is_put_back_when_nobody_reads_the_lines(stage: FakeStage) ->
 
 
 @pytest.mark.parametrize("race", ["changed", "made"])
-def test_a_race_overwrites_nothing(stage: FakeStage, race: str) -> None:
+def test_concurrent_change_is_not_overwritten(stage: FakeStage, race: str) -> None:
     def somebody(_: httpx.Request) -> None:
         if race == "made":
             stage.entries["agents/critic"] = {**agent(name="Theirs"), "version": 1}
@@ -122,7 +124,7 @@ def test_a_write_without_an_answer_is_tried_again_and_makes_one_version(
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("moment", ["events", "after"])
 @pytest.mark.parametrize("event", [cut, refused(503, "database_unavailable")], ids=["cut", "503"])
-def test_a_write_that_never_gets_an_answer_is_put_back_if_it_happened(
+def test_write_that_never_gets_an_answer_is_put_back_when_it_was_stored(
     stage: FakeStage, number: int, moment: str, event: Any
 ) -> None:
     getattr(stage, moment)[number] = event
@@ -135,7 +137,7 @@ def test_a_write_that_never_gets_an_answer_is_put_back_if_it_happened(
 
 
 @pytest.mark.parametrize("cuts", [1, 3])
-def test_an_entry_that_somebody_made_is_not_taken_for_a_write_without_an_answer(stage: FakeStage, cuts: int) -> None:
+def test_entry_of_another_writer_is_not_taken_for_an_unanswered_write(stage: FakeStage, cuts: int) -> None:
     def somebody(request: httpx.Request) -> None:
         stage.entries["agents/critic"] = {**agent(name="Theirs"), "version": 1}
         cut(request)
@@ -159,14 +161,14 @@ def test_an_interrupted_write_that_waits_at_the_stage_is_put_back(stage: FakeSta
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("moment", ["events", "after"])
-def test_an_interrupt_puts_back_what_was_written(stage: FakeStage, number: int, moment: str) -> None:
+def test_interrupt_puts_the_writes_back(stage: FakeStage, number: int, moment: str) -> None:
     getattr(stage, moment)[number] = interrupted
     with pytest.raises(KeyboardInterrupt):
         write_all(stage.deployment(), PLAN, print)
     assert was_put_back(stage)
 
 
-def test_an_entry_that_somebody_changed_since_it_was_written_stays_theirs(stage: FakeStage) -> None:
+def test_entry_that_another_writer_changed_is_not_put_back(stage: FakeStage) -> None:
     def somebody(_: httpx.Request) -> httpx.Response:
         for path in ("agents/writer", "agents/critic"):
             stage.entries[path] |= {"name": "Theirs", "version": 7}
@@ -179,7 +181,7 @@ def test_an_entry_that_somebody_changed_since_it_was_written_stays_theirs(stage:
     assert {stage.fields(path)["name"] for path in stage.entries} == {"Theirs"}
 
 
-def test_an_entry_that_cannot_be_put_back_is_told_with_the_reason(stage: FakeStage) -> None:
+def test_entry_that_cannot_be_put_back_is_reported_with_the_reason(stage: FakeStage) -> None:
     stage.events[2] = refused(422, "quota_exceeded")
     stage.events[3] = stage.events[4] = refused(422, "invalid_request")
     assert failed_apply(stage)[1] == [
@@ -197,7 +199,7 @@ def test_a_put_back_without_an_answer_is_read_again(stage: FakeStage) -> None:
     ]
 
 
-def test_a_stage_that_goes_silent_leaves_unknown_entries_and_says_so(stage: FakeStage) -> None:
+def test_entries_are_reported_as_unknown_when_the_stage_stops_answering(stage: FakeStage) -> None:
     def goes_silent(request: httpx.Request) -> None:
         stage.is_silent = True
         cut(request)

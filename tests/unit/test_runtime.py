@@ -1,4 +1,4 @@
-"""Lambda's real loop, as `functions.runtime` starts it, against a Runtime API on 127.0.0.1."""
+"""Tests Lambda's real loop, as `functions.runtime` starts it, against a Runtime API on 127.0.0.1."""
 
 import base64
 import json
@@ -133,7 +133,7 @@ def test_loop_reports_an_exception_of_the_handler_and_goes_on() -> None:
     assert json.loads(after.body)["id"] == "id-2"
 
 
-def test_loop_tells_an_exception_in_mid_stream_and_goes_on() -> None:
+def test_loop_reports_an_exception_in_mid_stream_and_goes_on() -> None:
     with RuntimeApi() as api, loop(api) as process:
         api.put("id-1", {"do": "raise_late"})
         api.put("id-2", {"do": "dict"})

@@ -1,4 +1,4 @@
-"""Bodies: what is taken as it is, and what is refused, by the field at fault."""
+"""Tests which request bodies are accepted, and which field a refusal names."""
 
 import json
 import unicodedata
@@ -10,13 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from functions.agent_schemas import AgentView, NewAgent
-from functions.schemas import (
-    NewSession,
-    NewTurn,
-    ReplyView,
-    SessionChange,
-    TurnView,
-)
+from functions.session_schemas import NewSession, SessionChange
+from functions.turn_schemas import NewTurn, ReplyView, TurnView
 from shared.domain.agent import Agent
 from shared.domain.turn import Reply, Turn
 from shared.roster.bodies import AgentBody
@@ -37,7 +32,7 @@ UNSTORABLE = ["\x00", "a\x00b", "\ud800", "\udfff", "a\ud83d!", "😀\udc00"]
 
 
 def refused(model: type[Body], **fields: object) -> list[tuple[str, str]]:
-    """Where a body is at fault, and how; nothing where it is not."""
+    """Return the place and kind of each fault of a body."""
     try:
         model.model_validate({**WHOLE.get(model, {}), **fields})
     except ValidationError as error:
@@ -50,23 +45,23 @@ def places(model: type[Body], **fields: object) -> list[str]:
 
 
 class TestDefaults:
-    def test_an_agent_needs_four_fields(self) -> None:
+    def test_new_agent_needs_four_fields(self) -> None:
         agent = NewAgent.model_validate(AGENT)
         assert (agent.max_output_tokens, agent.temperature, agent.enabled) == (None, None, True)
         for name in AGENT:
             with pytest.raises(ValidationError, match=name):
                 NewAgent.model_validate({key: value for key, value in AGENT.items() if key != name})
 
-    def test_a_session_needs_its_roster(self) -> None:
+    def test_new_session_needs_its_roster(self) -> None:
         session = NewSession.model_validate(SESSION)
         assert (session.title, session.mode, session.fan_out) == ("", "manual", "sequential")
         with pytest.raises(ValidationError, match="agent_keys"):
             NewSession.model_validate({})
 
-    def test_a_change_of_a_session_may_be_of_nothing(self) -> None:
+    def test_change_of_a_session_may_be_empty(self) -> None:
         assert set(SessionChange.model_validate({}).model_dump().values()) == {None}
 
-    def test_a_turn_needs_its_message(self) -> None:
+    def test_new_turn_needs_its_message(self) -> None:
         assert NewTurn.model_validate(TURN).model_dump() == {"message": "Hello.", "mode": None, "agent_keys": None}
         with pytest.raises(ValidationError, match="message"):
             NewTurn.model_validate({})
@@ -87,7 +82,7 @@ class TestStrictness:
 
     @pytest.mark.parametrize("model", WHOLE)
     @pytest.mark.parametrize("value", [None, [], "x", 1, True])
-    def test_a_body_is_an_object(self, model: type[Body], value: object) -> None:
+    def test_body_that_is_not_an_object_is_refused(self, model: type[Body], value: object) -> None:
         with pytest.raises(ValidationError):
             model.model_validate(value)
 
@@ -141,10 +136,10 @@ class TestStrictness:
             ("temperature", float("-inf"), False),
         ],
     )
-    def test_numbers_have_their_limits(self, field: str, value: object, good: bool) -> None:
+    def test_number_beyond_its_limits_is_refused(self, field: str, value: object, good: bool) -> None:
         assert places(NewAgent, **{field: value}) == ([] if good else [field])
 
-    def test_json_knows_numbers_that_are_none(self) -> None:
+    def test_nan_and_infinity_are_refused(self) -> None:
         """Python's reader takes NaN and Infinity for numbers, so the schema has to refuse them."""
         for text in ("NaN", "Infinity", "-Infinity", "1e999"):
             assert places(NewAgent, temperature=json.loads(text)) == ["temperature"]
@@ -162,15 +157,15 @@ class TestText:
             (NewTurn, "message"),
         ],
     )
-    def test_what_the_database_cannot_keep_is_refused(self, model: type[Body], field: str, text: str) -> None:
+    def test_text_that_the_database_cannot_store_is_refused(self, model: type[Body], field: str, text: str) -> None:
         assert refused(model, **{field: text}) == [(field, "not_storable")]
 
     @pytest.mark.parametrize("text", ["a", "é", "王", "😀", "\u2028", "a\nb\tc", "\ufffd", "\U0010ffff"])
-    def test_any_other_text_is_a_message(self, text: str) -> None:
+    def test_message_accepts_every_storable_text(self, text: str) -> None:
         assert NewTurn.model_validate({"message": text}).message == text
 
     @pytest.mark.parametrize(("model", "field", "limit"), [(NewAgent, "name", 64), (NewSession, "title", 200)])
-    def test_lengths_are_in_characters(self, model: type[Body], field: str, limit: int) -> None:
+    def test_length_limits_count_characters(self, model: type[Body], field: str, limit: int) -> None:
         assert refused(model, **{field: "é" * limit}) == []
         assert places(model, **{field: "é" * (limit + 1)}) == [field]
 
@@ -181,21 +176,21 @@ class TestText:
 
 class TestName:
     @pytest.mark.parametrize("name", ["W", "Émile Çelik", "Devil's Advocate", "王五", "C++ (17)", "😀", "a-b_c.d"])
-    def test_any_line_can_be_a_name(self, name: str) -> None:
+    def test_name_accepts_any_line(self, name: str) -> None:
         assert refused(NewAgent, name=name) == []
 
     @pytest.mark.parametrize("name", ["a@b", "@writer", "`code`", "a`", "a\nb", "a\n", "\ta"])
-    def test_what_could_not_be_tagged_is_no_name(self, name: str) -> None:
+    def test_name_that_cannot_be_tagged_is_refused(self, name: str) -> None:
         assert places(NewAgent, name=name) == ["name"]
 
-    def test_no_control_character_is_part_of_a_name(self) -> None:
+    def test_name_with_a_control_character_is_refused(self) -> None:
         """All of them: some that are above ASCII move a terminal's cursor, or end a line, as those below do."""
         control = [chr(code) for code in range(256) if unicodedata.category(chr(code)) == "Cc"]
         assert len(control) == 65
         assert [character for character in control if not places(NewAgent, name=f"a{character}b")] == []
 
     @pytest.mark.parametrize("character", HIDDEN)
-    def test_a_character_that_cannot_be_seen_is_refused_and_named(self, character: str) -> None:
+    def test_name_with_an_invisible_character_is_refused_with_that_character(self, character: str) -> None:
         assert refused(NewAgent, name=f"Cri{character}tic") == [("name", "not_visible")]
         with pytest.raises(ValidationError, match=f"U\\+{ord(character):04X}"):
             NewAgent.model_validate(AGENT | {"name": f"Cri{character}tic"})
@@ -213,23 +208,23 @@ class TestName:
         assert refused(NewAgent, name=name) == [("name", "not_a_line")]
 
     @pytest.mark.parametrize("name", [" ", "\u00a0 \u3000"])
-    def test_blanks_alone_are_no_name(self, name: str) -> None:
+    def test_name_of_only_blanks_is_refused(self, name: str) -> None:
         assert places(NewAgent, name=name) == ["name"]
 
 
 class TestKeys:
     @pytest.mark.parametrize("key", ["a", "a1", "a-b_c", "z" * 32])
-    def test_a_key_is_short_and_plain(self, key: str) -> None:
+    def test_short_plain_key_is_accepted(self, key: str) -> None:
         assert refused(NewAgent, key=key) == []
         assert refused(NewSession, agent_keys=[key]) == []
 
     @pytest.mark.parametrize("key", ["", "A", "1a", "-a", "_a", "a b", "a.b", "é", "a\n", "a\x00", "\ud800", "z" * 33])
-    def test_anything_else_is_no_key(self, key: str) -> None:
+    def test_key_of_another_form_is_refused(self, key: str) -> None:
         assert places(NewAgent, key=key) == ["key"]
         assert places(NewSession, agent_keys=["writer", key]) == ["agent_keys.1"]
 
     @pytest.mark.parametrize("model", [NewSession, SessionChange, NewTurn])
-    def test_a_roster_has_1_to_32_agents_each_once(self, model: type[Body]) -> None:
+    def test_roster_has_1_to_32_different_agents(self, model: type[Body]) -> None:
         keys = [f"agent{number}" for number in range(33)]
         assert refused(model, agent_keys=keys[:1]) == []
         assert refused(model, agent_keys=keys[:32]) == []
@@ -239,14 +234,14 @@ class TestKeys:
 
     @pytest.mark.parametrize("mode", ["", "Manual", "chaos", "manual "])
     @pytest.mark.parametrize("model", [NewSession, SessionChange, NewTurn])
-    def test_only_modes_that_there_are_can_be_named(self, model: type[Body], mode: str) -> None:
+    def test_unknown_mode_is_refused(self, model: type[Body], mode: str) -> None:
         assert places(model, mode=mode) == ["mode"]
 
 
 class TestViews:
-    """The OpenAPI document shows views; what is answered must be what they say."""
+    """The OpenAPI document shows views, so answers must have their fields."""
 
-    def test_a_turn_is_what_its_view_says(self) -> None:
+    def test_json_of_a_turn_has_the_fields_of_its_view(self) -> None:
         reply = Reply(0, "writer", 1, "Writer", "completed", "Hi.")
         turn = Turn(
             UUID(int=1), UUID(int=2), 1, "completed", "tag", "Hello.", datetime(2026, 1, 2, tzinfo=UTC), replies=[reply]
@@ -258,5 +253,5 @@ class TestViews:
         # As the release before councils has stored it.
         TurnView.model_validate({name: value for name, value in shown.items() if name not in ("reviews", "standings")})
 
-    def test_an_agent_is_what_its_view_says(self) -> None:
+    def test_json_of_an_agent_has_the_fields_of_its_view(self) -> None:
         assert set(AgentView.model_fields) == set(Agent.__dataclass_fields__)

@@ -1,4 +1,4 @@
-"""The provider without a model."""
+"""Tests the provider that answers from a script, without a model."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,12 +21,12 @@ def request(*messages: Message, call_id: str = "call-1") -> Request:
     return Request(call_id, "turn-1", build(settings)["fast"], messages, max_output_tokens=256)
 
 
-def test_it_is_a_provider() -> None:
+def test_scripted_provider_implements_the_protocol() -> None:
     provider: Provider = ScriptedProvider()
     assert provider.complete(request()).status == "succeeded"
 
 
-def test_without_a_script_it_echoes_the_last_user_message(provider: ScriptedProvider) -> None:
+def test_scripted_provider_echoes_the_last_user_message_without_a_script(provider: ScriptedProvider) -> None:
     completion = provider.complete(
         request(
             Message("system", "You are the Writer."),
@@ -44,7 +44,7 @@ def test_an_echo_is_cut_at_200_characters(provider: ScriptedProvider) -> None:
     assert provider.complete(request(Message("user", "x" * 999))).text == "You said: " + "x" * 200
 
 
-def test_without_a_user_message_it_says_so(provider: ScriptedProvider) -> None:
+def test_scripted_provider_reports_a_missing_user_message(provider: ScriptedProvider) -> None:
     assert provider.complete(request(Message("system", "Hi."))).text == "You said nothing."
 
 
@@ -53,7 +53,7 @@ def test_the_same_prompt_costs_the_same(provider: ScriptedProvider) -> None:
     assert first == second
 
 
-def test_replies_come_in_the_order_of_the_script_and_then_it_echoes(provider: ScriptedProvider) -> None:
+def test_scripted_provider_replies_in_the_order_of_the_script_and_then_echoes(provider: ScriptedProvider) -> None:
     refused = Completion("unbilled", error="refused")
     provider.enqueue("a text", refused, lambda asked: f"to {asked.call_id}", lambda _: refused)
     outcomes = [provider.complete(request(Message("user", "hello"))) for _ in range(5)]
@@ -65,7 +65,7 @@ def test_replies_come_in_the_order_of_the_script_and_then_it_echoes(provider: Sc
     assert outcomes[4].text == "You said: hello"
 
 
-def test_what_a_script_raises_reaches_the_test(provider: ScriptedProvider) -> None:
+def test_exception_of_a_script_reaches_the_test(provider: ScriptedProvider) -> None:
     def fail(_: Request) -> str:
         raise AssertionError("wrong prompt")
 
@@ -74,7 +74,7 @@ def test_what_a_script_raises_reaches_the_test(provider: ScriptedProvider) -> No
         provider.complete(request())
 
 
-def test_it_records_every_request(provider: ScriptedProvider) -> None:
+def test_scripted_provider_records_every_request(provider: ScriptedProvider) -> None:
     asked = [request(call_id=f"call-{number}") for number in range(3)]
     for one in asked:
         provider.complete(one)

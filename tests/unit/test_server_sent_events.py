@@ -1,4 +1,4 @@
-"""Events of a turn as the text that a client reads."""
+"""Tests the text of a turn's server-sent events."""
 
 import json
 
@@ -8,7 +8,7 @@ from functions.server_sent_events import COMMENT, encode, retry
 from shared.domain.turn_events import Delta, Event
 
 
-def test_an_event_is_its_id_its_name_and_one_line_of_data() -> None:
+def test_event_has_its_id_its_name_and_one_line_of_data() -> None:
     written = encode(Event("plan", '{"source":"größe"}', "1.1", None))
     assert written == 'id: 1.1\nevent: plan\ndata: {"source":"größe"}\n\n'.encode()
 

@@ -1,4 +1,4 @@
-"""The environment, typed: defaults, limits, and errors that name the variable and never its value."""
+"""Tests how settings are read from the environment: defaults, limits, and errors without the value."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -41,7 +41,7 @@ PARTS = (
 )
 
 
-def test_what_is_required_is_enough(environment: pytest.MonkeyPatch) -> None:
+def test_required_variables_are_sufficient(environment: pytest.MonkeyPatch) -> None:
     for name in (Env.STAGE, Env.LLM_PROVIDER):
         environment.delenv(name)
     values = settings()
@@ -154,7 +154,7 @@ def test_every_variable_is_read(environment: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("read", [operations_settings, operator_settings, invocation_log_settings, migration_settings])
-def test_what_works_across_tenants_needs_nothing_of_what_serves_them(
+def test_function_across_tenants_needs_one_variable(
     environment: pytest.MonkeyPatch, read: Callable[[], Environment]
 ) -> None:
     for name in Env:
@@ -175,23 +175,23 @@ def test_retention_is_a_number_of_days(environment: pytest.MonkeyPatch, days: st
 
 
 @pytest.mark.parametrize("url", ["logs/AWSLogs", "s3://logs", "s3://logs/", "s3://logs//AWSLogs", "s3://logs/AWSLogs/"])
-def test_a_log_that_is_nowhere_in_a_bucket_is_refused(environment: pytest.MonkeyPatch, url: str) -> None:
+def test_log_without_a_place_in_a_bucket_is_refused(environment: pytest.MonkeyPatch, url: str) -> None:
     environment.setenv(Env.INVOCATION_LOG, url)
     with pytest.raises(ConfigurationError, match=f"^{Env.INVOCATION_LOG}: "):
         invocation_log_settings()
 
 
-def test_without_a_queue_there_is_none(environment: pytest.MonkeyPatch) -> None:
+def test_queue_url_is_none_when_it_is_unset(environment: pytest.MonkeyPatch) -> None:
     assert queue_settings().queue_url is None
 
 
-def test_the_environment_is_read_once(environment: pytest.MonkeyPatch) -> None:
+def test_environment_is_read_once(environment: pytest.MonkeyPatch) -> None:
     first = settings()
     environment.setenv(Env.STAGE, "other")
     assert settings() is first
 
 
-def test_the_authorizer_takes_no_database_of_tenants(environment: pytest.MonkeyPatch) -> None:
+def test_authorizer_has_no_database_of_tenants(environment: pytest.MonkeyPatch) -> None:
     environment.delenv(Env.APP_DATABASE_URL)
     environment.setenv(Env.JWT_ISSUER, "https://issuer")
     environment.setenv(Env.JWT_AUDIENCE, "council")
@@ -203,21 +203,21 @@ def test_the_authorizer_takes_no_database_of_tenants(environment: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("role", ["member", "admin"])
-def test_a_role_that_every_tenant_has_does_not_operate(environment: pytest.MonkeyPatch, role: str) -> None:
+def test_role_that_every_tenant_has_is_refused_for_operators(environment: pytest.MonkeyPatch, role: str) -> None:
     environment.setenv(Env.OPERATOR_ROLE, role)
     with pytest.raises(ConfigurationError, match=f"^{Env.OPERATOR_ROLE}: "):
         http_settings()
 
 
 @pytest.mark.parametrize("url", ["s3://keys/", "https://issuer/jwks.json", "/jwks.json", "file://jwks.json", "s3:///a"])
-def test_keys_lie_in_a_bucket_or_a_file(environment: pytest.MonkeyPatch, url: str) -> None:
+def test_keys_are_read_from_a_bucket_or_a_file(environment: pytest.MonkeyPatch, url: str) -> None:
     environment.setenv(Env.JWT_ISSUER, "https://issuer")
     environment.setenv(Env.JWKS_URL, url)
     with pytest.raises(ConfigurationError, match=Env.JWKS_URL):
         issuer_settings()
 
 
-def test_other_variables_do_not_count(environment: pytest.MonkeyPatch) -> None:
+def test_unrelated_variables_are_ignored(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("PANTHEON_PORT", "no number")
     environment.setenv("stage", "lower")
     assert settings().stage == "unit"
@@ -284,9 +284,7 @@ def test_every_fault_is_named_at_once(environment: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", list(Env))
-def test_a_variable_set_to_nothing_means_the_same_as_one_that_is_not_set(
-    environment: pytest.MonkeyPatch, name: Env
-) -> None:
+def test_empty_variable_counts_as_unset(environment: pytest.MonkeyPatch, name: Env) -> None:
     def outcome(part: Any) -> Environment | str:
         part.cache_clear()
         try:

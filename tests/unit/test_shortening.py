@@ -1,4 +1,4 @@
-"""Shortening: a prompt fits its room, and every text stays in it."""
+"""Tests that shortened texts fit into a prompt and that none is dropped."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -56,7 +56,7 @@ class TestShortened:
     def test_a_text_is_left_with_its_mark_when_there_is_no_room(self) -> None:
         assert within(1, ["a" * 50, "b" * 50]) == [f" {SHORTENED}"] * 2
 
-    def test_no_texts_are_no_texts(self) -> None:
+    def test_empty_list_stays_empty(self) -> None:
         assert shortened([], build, lambda _: False) == build([])
 
 
@@ -68,7 +68,7 @@ class TestChair:
         said = [Said(key, key.title(), text) for key, text in zip(ROSTER, texts, strict=False)]
         return Prompts(self.conversation()).for_chair(CHAIR, said, ranks, room)
 
-    def test_the_chair_sees_every_answer_by_name_also_its_own(self) -> None:
+    def test_chair_sees_each_answer_with_its_name_including_its_own(self) -> None:
         system, question = self.prompt("One.", "Two.", "Three.")
         assert system.text.startswith("You are Writer, one of several agents")
         assert "You chair this council." in system.text
@@ -80,7 +80,7 @@ class TestChair:
             ("agent:Critic", "Three."),
         ]
 
-    def test_the_chair_is_told_the_ranking_when_there_is_one(self) -> None:
+    def test_chair_sees_the_ranking_when_there_is_one(self) -> None:
         ranks = [Standing("critic", Decimal(1)), Standing("writer", Decimal(5) / 3)]
         assert "the best first: Critic (1.00), Writer (1.67)." in self.prompt("1", "2", "3", ranks=ranks)[0].text
         assert "the best first" not in self.prompt("1", "2", "3")[0].text
@@ -94,7 +94,7 @@ class TestChair:
         assert len(said["agent:Writer"]) == len(said["agent:Researcher"]) > 1500
         assert f"An answer that ends with {SHORTENED} was cut here." in messages[0].text
 
-    def test_history_gives_way_before_an_answer_is_shortened(self) -> None:
+    def test_history_is_dropped_before_an_answer_is_shortened(self) -> None:
         history = [PastTurn("Before? " + "h" * 3000, (Said("critic", "Critic", "Yes."),), 1)]
         said = [Said(key, key.title(), key[0] * 600) for key in ROSTER]
         prompts = Prompts(self.conversation(history))

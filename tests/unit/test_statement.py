@@ -1,4 +1,4 @@
-"""Reading `.sql` files: parts, parameters, and what is no parameter."""
+"""Tests how `.sql` files are read: parts, includes and parameters."""
 
 import pytest
 
@@ -18,12 +18,12 @@ def parts(name: str) -> tuple[Part, ...]:
     return load(name, FILES.__getitem__).parts
 
 
-def test_names_become_numbers_and_comments_go() -> None:
+def test_statement_has_numbers_for_names_and_no_comments() -> None:
     (only,) = parts("one")
     assert only == Part("only", "SELECT $1::text, ':a', '--:b', x\nFROM t WHERE y = $2", ("a", "b"))
 
 
-def test_parts_stand_in_the_order_of_the_file_with_what_it_includes() -> None:
+def test_parts_follow_the_order_of_the_file_and_its_includes() -> None:
     assert parts("two") == (
         Part("first", "SELECT $1", ("a",)),
         Part("middle", "SELECT 'it''s :a' AS text", ()),
@@ -31,7 +31,7 @@ def test_parts_stand_in_the_order_of_the_file_with_what_it_includes() -> None:
     )
 
 
-def test_a_part_is_left_out_where_its_parameter_is_none() -> None:
+def test_part_is_left_out_when_its_parameter_is_none() -> None:
     statement = load("two", FILES.__getitem__)
     assert [values for _, values in statement.sent({"a": 1, "b": None})] == [[1], []]
     assert [values for _, values in statement.sent({"a": 1, "b": 2})] == [[1], [], [2, 1]]
@@ -42,7 +42,7 @@ def test_a_parameter_that_is_missing_is_an_error() -> None:
         load("one", FILES.__getitem__).sent({"a": 1})
 
 
-def test_one_part_has_its_rows_and_several_have_one_row_together() -> None:
+def test_one_part_returns_its_rows_and_several_return_one_row() -> None:
     rows = [{"n": 1}, {"n": 2}]
     assert Statement(*parts("one")).rows([rows]) == rows
     assert Statement(*parts("two")).rows([rows, [], [{"m": 3}]]) == [{"n": 1, "m": 3}]

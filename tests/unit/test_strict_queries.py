@@ -1,4 +1,4 @@
-"""Query parameters that a call does not have are refused, on every route of every HTTP function."""
+"""Tests that unknown query parameters are refused on each route of each HTTP function."""
 
 import json
 import re
@@ -15,7 +15,11 @@ ID = "019b7c8e-2f4a-7c31-9d5e-6f708192a3b4"
 OPERATIONS = [(method.upper(), path) for path, operations in PATHS.items() for method in operations]
 # Addresses that the document leaves out.
 OPERATIONS += [
-    ("GET", path) for path in ("/", "/console", "/console/config.json", "/openapi.json", "/api/v1/openapi.json")
+    ("GET", path)
+    for path in (
+        *("/", "/console", "/console/config.json", "/docs", "/docs/index.html"),
+        *("/openapi.json", "/api/v1/openapi.json"),
+    )
 ]
 AGENT = {"name": "Writer", "role_prompt": "You write.", "model_alias": "fast"}
 COUNCIL = {"name": "Panel", "mode": "council", "agent_keys": ["writer"]}
@@ -99,7 +103,9 @@ def test_the_parameters_of_a_route_are_known(ask: Handler, context: LambdaContex
         ("OPTIONS", "/api/v1/agents", 405),
     ],
 )
-def test_another_refusal_comes_first(ask: Handler, context: LambdaContext, method: str, path: str, status: int) -> None:
+def test_other_refusal_precedes_an_unknown_parameter(
+    ask: Handler, context: LambdaContext, method: str, path: str, status: int
+) -> None:
     body = BODIES.get((method, path)) or ({"message": "Hello."} if method == "POST" else None)
     event = called(method, path, "limt=1", ("member",)) | ({"body": json.dumps(body)} if body else {})
     event["multiValueHeaders"] = {"Content-Type": ["application/json"]}
@@ -107,12 +113,12 @@ def test_another_refusal_comes_first(ask: Handler, context: LambdaContext, metho
     assert answer["statusCode"] == status
 
 
-def test_one_request_leaves_nothing_for_the_next(ask: Handler, context: LambdaContext) -> None:
+def test_unknown_parameters_of_one_request_are_not_reported_for_the_next(ask: Handler, context: LambdaContext) -> None:
     problem_of(ask(called("GET", "/api/v1/models", "limt=1"), context), 422, "invalid_request")
     assert body_of(ask(called("GET", "/api/v1/models", ""), context))["items"]
 
 
-def test_a_long_name_is_cut(ask: Handler, context: LambdaContext) -> None:
+def test_long_name_of_a_parameter_is_cut(ask: Handler, context: LambdaContext) -> None:
     query = "&".join(f"{'x' * 500}{number}=1" for number in range(300))
     problem = problem_of(ask(called("GET", "/api/v1/models", query), context), 422, "invalid_request")
     assert len(problem["errors"]) == 100

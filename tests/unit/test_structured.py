@@ -1,4 +1,4 @@
-"""What a model can write where JSON was asked for, and what becomes of it."""
+"""Tests how a model's answer is read when JSON was asked for."""
 
 import json
 import logging
@@ -30,14 +30,14 @@ def read(completion: Completion) -> Decision | str:
 
 
 @pytest.mark.parametrize("answer", PARSED.values(), ids=PARSED)
-def test_an_answer_is_read_or_says_why_it_cannot_be(answer: Answer) -> None:
+def test_answer_is_read_or_has_the_reason_of_a_fallback(answer: Answer) -> None:
     (completion,) = answer.attempts
     found = read(completion)
     assert (None if isinstance(found, Decision) else found) == answer.reason
 
 
 @pytest.mark.parametrize("answer", readable(DECISION).values(), ids=readable(DECISION))
-def test_one_object_is_found_whatever_stands_around_it(answer: Answer) -> None:
+def test_object_is_found_in_surrounding_text(answer: Answer) -> None:
     (completion,) = answer.attempts
     decision = read(completion)
     assert isinstance(decision, Decision)
@@ -45,7 +45,7 @@ def test_one_object_is_found_whatever_stands_around_it(answer: Answer) -> None:
 
 
 @pytest.mark.parametrize("answer", [answer for name, answer in STRUCTURE.items() if name not in FAILURES])
-def test_the_same_of_another_model(answer: Answer) -> None:
+def test_changes_are_read_or_have_the_reason_of_a_fallback(answer: Answer) -> None:
     (completion,) = answer.attempts
     changes, fallbacks = parse(Changes, completion, "summary_structure", 1)
     reason = answer.reason
@@ -53,7 +53,7 @@ def test_the_same_of_another_model(answer: Answer) -> None:
     assert (changes is not None) == (reason is None or reason.startswith("invalid_field:"))
 
 
-def test_the_last_object_that_fits_is_the_answer() -> None:
+def test_last_object_of_the_schema_is_the_answer() -> None:
     draft, final, other = '{"selected_agent_keys": ["a"]}', '{"selected_agent_keys": ["b"]}', '{"mood": "good"}'
     text = f"{draft} Better: ```json\n{final}\n``` {other} {{}}"
     assert read(Completion("succeeded", text, "end_turn")) == Decision(selected_agent_keys=["b"])
@@ -68,7 +68,7 @@ def test_the_last_object_that_fits_is_the_answer() -> None:
         '{"rejected": [{"selected_agent_keys": ["a"]}, none]}',
     ],
 )
-def test_a_part_of_a_broken_object_is_no_answer(text: str) -> None:
+def test_part_of_a_broken_object_is_not_an_answer(text: str) -> None:
     assert read(Completion("succeeded", text, "end_turn")) == "invalid_json"
 
 
@@ -78,7 +78,7 @@ def test_an_answer_behind_many_broken_objects_is_not_looked_for(broken: int, *, 
     assert isinstance(found, Decision) == is_read
 
 
-def test_a_comma_too_many_within_a_text_stays() -> None:
+def test_trailing_comma_within_a_text_is_kept() -> None:
     text = '{"selected_agent_keys": ["a,]", "b\\",}",], }'
     assert read(Completion("succeeded", text, "end_turn")) == Decision(selected_agent_keys=["a,]", 'b",}'])
 
@@ -91,13 +91,13 @@ def test_a_list_is_read_in_part_and_the_field_is_named(value: object, keys: list
     assert fallbacks == (Fallback("routing", "invalid_field:selected_agent_keys", 3),)
 
 
-def test_a_value_of_our_own_is_read_strictly() -> None:
+def test_value_of_our_own_is_validated_strictly() -> None:
     for model, value in ((Decision, {"selected_agent_keys": "a"}), (Changes, {"close": None})):
         with pytest.raises(ValidationError):
             model.model_validate(value)
 
 
-def test_what_an_escape_brings_in_can_be_stored() -> None:
+def test_escaped_characters_become_storable() -> None:
     written = json.dumps({"selected_agent_keys": ["a\x00b", "c\ud83dd", "👍"], "reason": "\\u0000 \udc4d"})
     assert written.isascii()
     decision = read(Completion("succeeded", written, "end_turn"))
@@ -105,12 +105,12 @@ def test_what_an_escape_brings_in_can_be_stored() -> None:
 
 
 @pytest.mark.parametrize("cut", range(len(DECISION)))
-def test_an_answer_that_was_cut_off_says_so(cut: int) -> None:
+def test_answer_that_was_cut_off_is_a_fallback_with_that_reason(cut: int) -> None:
     assert read(Completion("succeeded", DECISION[:cut], "max_tokens")) == "max_tokens"
     assert read(Completion("succeeded", DECISION[:cut], "end_turn")) == "invalid_json"
 
 
-def test_what_a_model_wrote_reaches_no_log_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_text_of_a_model_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     spoken = [answer.attempts[0] for answer in PARSED.values() if SENTINEL in answer.attempts[0].text]
     for completion in spoken:
@@ -130,13 +130,13 @@ def test_a_field_name_that_a_model_made_up_is_not_logged(caplog: pytest.LogCaptu
     assert SENTINEL not in "\n".join(str(vars(record)) for record in caplog.records)
 
 
-def test_the_schema_is_closed_and_asks_for_every_field() -> None:
+def test_schema_is_closed_and_requires_every_field() -> None:
     schema = schema_of(Decision)
     assert schema["additionalProperties"] is False
     assert schema["required"] == ["selected_agent_keys", "reason"]
 
 
-def test_the_parts_of_a_schema_are_closed_too_and_have_no_defaults() -> None:
+def test_parts_of_a_schema_are_closed_and_have_no_defaults() -> None:
     schema = schema_of(Changes)
     assert schema["required"] == ["add", "replace", "close"]
     for part in schema["$defs"].values():
@@ -146,7 +146,7 @@ def test_the_parts_of_a_schema_are_closed_too_and_have_no_defaults() -> None:
     assert '"description"' not in json.dumps(schema)
 
 
-def test_hosted_providers_get_no_bounds_and_every_property() -> None:
+def test_schema_for_hosted_providers_has_no_bounds_and_requires_every_property() -> None:
     bounded = {
         "type": "object",
         "properties": {"maxItems": {"type": "array", "maxItems": 3, "items": {"type": "string", "maxLength": 9}}},
@@ -159,9 +159,9 @@ def test_hosted_providers_get_no_bounds_and_every_property() -> None:
     }
 
 
-def test_an_answer_is_read_as_deep_as_any_of_ours_and_no_deeper() -> None:
+def test_answer_is_read_to_the_depth_of_our_schemas() -> None:
     def nested(depth: int) -> Completion:
-        """An object with so many levels, itself included."""
+        """Return an object of `depth` levels, itself included."""
         lists = "[" * (depth - 1) + "1" + "]" * (depth - 1)
         return Completion("succeeded", f'{{"selected_agent_keys": [], "x": {lists}}}', "end_turn")
 

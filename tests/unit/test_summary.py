@@ -1,4 +1,4 @@
-"""Summaries: when they are due, what becomes of nonsense, and what is carried forward."""
+"""Tests when summaries are due, how broken answers are handled, and which items are carried forward."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -53,20 +53,20 @@ def run(
 
 
 class TestPolicy:
-    def test_a_summary_is_due_after_so_many_turns(self) -> None:
+    def test_summary_is_due_after_its_number_of_turns(self) -> None:
         assert run(history(1))[0] is None
         assert run(history(2))[0] is not None
 
-    def test_or_after_so_many_tokens(self) -> None:
+    def test_summary_is_due_after_its_number_of_tokens(self) -> None:
         assert run(history(1, length=4000))[0] is not None
 
-    def test_turns_that_a_summary_covers_do_not_count(self) -> None:
+    def test_covered_turns_do_not_count_for_the_next_summary(self) -> None:
         known = Summary(3, "Before.")
         assert run(history(4), summary=known)[0] is None
         assert run(history(5), summary=known)[0] is not None
 
 
-def test_text_and_structure_go_through_the_ending_turn() -> None:
+def test_text_and_structure_of_a_summary_include_the_ending_turn() -> None:
     summarised, seen = run(history(2))
     assert summarised is not None
     items = (Item("F1", "key_facts", "It starts in May.", 3),)
@@ -75,7 +75,7 @@ def test_text_and_structure_go_through_the_ending_turn() -> None:
     assert all(messages[-1].text.endswith(quoted("Writer", "It starts in May.")) for messages in seen)
 
 
-def test_the_summary_before_is_what_the_next_one_starts_from() -> None:
+def test_next_summary_starts_from_the_one_before() -> None:
     known = Summary(1, "They met.", (Item("D7", "decisions", "Use Postgres", 1),), {"decisions": 7})
     summarised, (writing, extracting) = run(history(4), summary=known)
     assert summarised is not None
@@ -89,7 +89,7 @@ def test_the_summary_before_is_what_the_next_one_starts_from() -> None:
     ("answer", "reason"),
     [("throttled", "throttled"), (Completion("succeeded", "They pl", "max_tokens"), "max_tokens")],
 )
-def test_a_text_that_did_not_come_is_an_excerpt(answer: object, reason: str) -> None:
+def test_text_of_a_summary_is_an_excerpt_when_its_call_fails(answer: object, reason: str) -> None:
     summarised, _ = run(history(2), summary=Summary(0, "They met."), text=answer)
     assert summarised is not None
     assert summarised.fallbacks == (Fallback("summary_text", reason, 1),)
@@ -108,7 +108,7 @@ def test_a_text_that_did_not_come_is_an_excerpt(answer: object, reason: str) -> 
         (Completion("succeeded", json.dumps(EXTRACTED)[:30], "max_tokens"), "max_tokens"),
     ],
 )
-def test_items_stay_as_they_were_when_their_changes_did_not_come(answer: object, reason: str) -> None:
+def test_items_are_unchanged_when_the_call_for_changes_fails(answer: object, reason: str) -> None:
     known = (Item("F1", "key_facts", "Anna leads design", 0), Item("Q4", "open_questions", "Who pays?", 0))
     numbers = dict(zip(LISTS, (1, 0, 4, 0), strict=True))
     summarised, _ = run(history(2), summary=Summary(0, "", known, numbers), structure=answer)
@@ -118,7 +118,7 @@ def test_items_stay_as_they_were_when_their_changes_did_not_come(answer: object,
     assert summarised.summary.last_numbers == numbers
 
 
-def test_a_bad_list_is_named_and_the_good_ones_are_kept() -> None:
+def test_bad_list_is_reported_and_the_good_ones_are_kept() -> None:
     lists = {"key_facts": ["The trip is in May."], "decisions": [], "open_questions": None, "action_items": "call Bob"}
     summarised, _ = run(history(2), structure=json.dumps(lists))
     assert summarised is not None
@@ -145,12 +145,12 @@ def test_each_kind_of_change_that_was_not_made_is_one_fallback() -> None:
     assert by_list(summarised.summary.items)["key_facts"][-1] == "It starts in May."
 
 
-def test_what_is_kept_leaves_three_quarters_of_a_window_to_the_rest() -> None:
+def test_kept_memory_takes_at_most_a_quarter_of_a_window() -> None:
     assert Limits.within(1024).characters == 768
     assert Limits.within(400_000) == Limits()
 
 
-def test_a_text_that_no_model_wrote_keeps_to_the_limit() -> None:
+def test_excerpt_stays_within_the_limit() -> None:
     policy = SummaryPolicy(200, 3, 1000, Limits(characters=100))
     conversation = Conversation(MappingProxyType(ROSTER), history(5, length=300), "?")
     summarised = summarise(conversation, 6, REPLIES, policy, lambda *_: (0, "throttled"))
@@ -192,5 +192,5 @@ def test_lists_without_the_object_around_them_are_read_as_additions() -> None:
 
 
 @pytest.mark.parametrize("item", ["Pay - or not.", "It was 3) rain.", "a * b", "It costs 5 – 7 USD."])
-def test_an_item_keeps_what_looks_like_a_bullet_behind_its_beginning(item: str) -> None:
+def test_item_keeps_a_bullet_after_its_beginning(item: str) -> None:
     assert short(item) == item

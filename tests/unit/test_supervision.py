@@ -1,4 +1,4 @@
-"""Parts of the local stack that die: said, started again, and given up when that happens too often."""
+"""Tests that a part of the local stack that dies is reported, started again, and given up after repeated deaths."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,7 @@ class Dying:
         self.exit_code = -9 if self.dies_again else None
 
 
-def test_part_that_died_is_said_and_started_again() -> None:
+def test_part_that_died_is_reported_and_started_again() -> None:
     part, said = Dying(), list[str]()
     supervisor = Supervisor((part,), part.pauses.append)
     supervisor.check(said.append)
@@ -49,7 +49,7 @@ def test_part_that_does_not_start_is_tried_again_with_longer_pauses_and_then_giv
     assert said.count("The part did not start: It does not start.") == MOST
 
 
-def test_part_that_dies_again_and_again_is_given_up() -> None:
+def test_part_that_dies_repeatedly_is_given_up() -> None:
     part = Dying(dies_again=True)
     supervisor = Supervisor((part,), part.pauses.append)
     for _ in range(MOST):

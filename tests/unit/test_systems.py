@@ -1,4 +1,4 @@
-"""Systems other than Linux: they work, or are refused in one line."""
+"""Tests that operating systems other than Linux work or are refused in one line."""
 
 import os
 import sys

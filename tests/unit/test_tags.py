@@ -1,4 +1,4 @@
-"""Tags: who is called by a message, and who is not."""
+"""Tests which agents the tags of a message call."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -66,9 +66,7 @@ SPACELESS = {"作家": "作家", "作家协会": "作家协会", "書き手": "�
         ("@書き手\u3099", []),
     ],
 )
-def test_a_script_without_spaces_may_go_on_before_a_tag_and_behind_a_name_of_its_own(
-    message: str, keys: list[str]
-) -> None:
+def test_tag_is_found_between_letters_of_a_script_without_spaces(message: str, keys: list[str]) -> None:
     assert called(message, {**COUNCIL, **roster(**SPACELESS)}) == keys
 
 
@@ -76,20 +74,20 @@ def test_a_script_without_spaces_may_go_on_before_a_tag_and_behind_a_name_of_its
     "message",
     ["你好bob@writer.org", "写信给王@writer.org", "王@mail.writer-x.org", "王@writer.org。", "a＠writer", "王@@writer"],
 )
-def test_an_address_in_a_script_without_spaces_is_no_tag(message: str) -> None:
+def test_address_in_a_script_without_spaces_is_not_a_tag(message: str) -> None:
     assert parse_tags(message, COUNCIL) == Tags((), ())
 
 
 @pytest.mark.parametrize("name", ["José", "Jose\u0301"])
 @pytest.mark.parametrize("typed", ["José", "Jose\u0301", "JOSÉ", "JOSE\u0301"])
-def test_an_accent_may_be_typed_as_a_character_of_its_own(name: str, typed: str) -> None:
+def test_tag_matches_an_accent_that_is_typed_as_its_own_character(name: str, typed: str) -> None:
     assert called(f"@{typed}, hello", roster(jose=name)) == ["jose"]
     assert called(f"@{typed}s", roster(jose=name)) == []
 
 
 @pytest.mark.parametrize("before", ["", " ", "\n", "(", "[", "¿", "…", "!", "-", ",", "“", "/"])
 @pytest.mark.parametrize("after", ["", " ", "\n", ")", ".", ",", "?", "!", ":", "'s view", "’s view", "”", "/", " - x"])
-def test_punctuation_is_a_boundary_on_either_side(before: str, after: str) -> None:
+def test_tag_is_bounded_by_punctuation_on_either_side(before: str, after: str) -> None:
     assert parse_tags(f"{before}@writer{after}", COUNCIL) == Tags(("writer",), ())
 
 
@@ -113,7 +111,7 @@ def test_punctuation_is_a_boundary_on_either_side(before: str, after: str) -> No
         "at 5 @ noon",
     ],
 )
-def test_what_follows_a_word_or_another_at_sign_is_no_tag(message: str) -> None:
+def test_name_after_a_word_or_another_at_sign_is_not_a_tag(message: str) -> None:
     assert parse_tags(message, COUNCIL) == Tags((), ())
 
 
@@ -133,16 +131,16 @@ def test_what_follows_a_word_or_another_at_sign_is_no_tag(message: str) -> None:
         ("@-x @.y", []),
     ],
 )
-def test_whoever_is_not_in_the_roster_is_listed_once_and_as_typed(message: str, unknown: list[str]) -> None:
+def test_unknown_tag_is_listed_once_as_typed(message: str, unknown: list[str]) -> None:
     assert parse_tags(message, COUNCIL) == Tags((), tuple(unknown))
 
 
-def test_a_disabled_agent_is_not_in_the_roster_and_so_unknown() -> None:
+def test_tag_of_a_disabled_agent_is_unknown() -> None:
     enabled = {key: agent for key, agent in COUNCIL.items() if key != "researcher"}
     assert parse_tags("@Researcher @writer @researcher", enabled) == Tags(("writer",), ("Researcher",))
 
 
-def test_without_anybody_in_the_roster_every_tag_is_unknown() -> None:
+def test_tag_is_unknown_when_the_roster_is_empty() -> None:
     assert parse_tags("@writer", {}) == Tags((), ("writer",))
 
 
@@ -160,7 +158,7 @@ def test_without_anybody_in_the_roster_every_tag_is_unknown() -> None:
         "`` @writer ` @writer ``",
     ],
 )
-def test_nothing_between_backticks_is_a_tag(message: str) -> None:
+def test_name_between_backticks_is_not_a_tag(message: str) -> None:
     assert parse_tags(message, COUNCIL) == Tags((), ())
 
 
@@ -178,11 +176,11 @@ def test_nothing_between_backticks_is_a_tag(message: str) -> None:
         "```\ncode\n```\n@writer",
     ],
 )
-def test_a_run_of_backticks_that_is_not_closed_by_an_equal_one_hides_nothing(message: str) -> None:
+def test_tag_is_found_after_an_unclosed_run_of_backticks(message: str) -> None:
     assert called(message) == ["writer"]
 
 
-def test_the_longest_name_that_fits_is_meant() -> None:
+def test_tag_means_the_longest_matching_name() -> None:
     agents = roster(plan="Plan", ahead="Plan Ahead", b="Plan-B")
     assert called("@Plan Ahead", agents) == ["ahead"]
     assert called("@Plan Aheadx", agents) == ["plan"]
@@ -191,12 +189,12 @@ def test_the_longest_name_that_fits_is_meant() -> None:
     assert called("@Plan, ahead", agents) == ["plan"]
 
 
-def test_a_key_wins_over_another_agents_name_and_the_first_of_two_namesakes_is_meant() -> None:
+def test_tag_prefers_a_key_over_a_name_and_the_first_of_two_namesakes() -> None:
     agents = roster(one="Two", two="Anna", three="Anna", four="anna")
     assert called("@two @one @anna", agents) == ["two", "one"]
 
 
-def test_a_name_is_no_pattern() -> None:
+def test_name_is_matched_literally() -> None:
     agents = roster(cpp="C++ (17)", all=".*", dollar="$^")
     assert called("@C++ (17) @.* @$^", agents) == ["cpp", "all", "dollar"]
     assert called("@C+ @x", agents) == []
@@ -219,12 +217,12 @@ def test_letters_with_unusual_cases_are_matched(name: str, message: str) -> None
     assert called(message, roster(a=name)) == ["a"]
 
 
-def test_letters_that_only_look_alike_are_unknown() -> None:
+def test_lookalike_letters_are_an_unknown_tag() -> None:
     # To a pattern that ignores case, the dotless i is an i.
     assert parse_tags("@wr\u0131ter", COUNCIL) == Tags((), ("wr\u0131ter",))
 
 
-def test_a_name_that_only_looks_like_what_was_typed_does_not_hide_a_shorter_one() -> None:
+def test_shorter_name_is_found_when_a_longer_one_only_looks_like_the_text() -> None:
     agents = roster(tim="Tim", other="Tim Sm\u0131th", ida="Ida \u0130pek")
     assert parse_tags("@Tim Smith", agents) == Tags(("tim",), ())
     assert parse_tags("@Ida Ipek", agents) == Tags(("ida",), ())
@@ -232,7 +230,7 @@ def test_a_name_that_only_looks_like_what_was_typed_does_not_hide_a_shorter_one(
 
 
 class TestMarksAreParts:
-    """Vowel signs and accents that are characters of their own belong to the word that they stand in."""
+    """Vowel signs and accents that are separate characters belong to their word."""
 
     def test_an_unknown_tag_is_listed_whole(self) -> None:
         assert parse_tags("@अनुवादक नमस्ते", COUNCIL).unknown == ("अनुवादक",)
@@ -241,7 +239,7 @@ class TestMarksAreParts:
         assert called("@रामायण", roster(ram="राम")) == []
         assert called("@writer\u0301", COUNCIL) == []
 
-    def test_an_address_whose_last_letter_has_its_accent_apart_is_no_tag(self) -> None:
+    def test_address_that_ends_in_a_separate_accent_is_not_a_tag(self) -> None:
         assert parse_tags("mail jose\u0301@writer.org", COUNCIL) == Tags((), ())
 
 
@@ -252,7 +250,7 @@ QUADRATIC = 30.0
 
 
 def growth(message: Callable[[int], str], agents: Mapping[str, Agent] = COUNCIL) -> float:
-    """How many times longer the longest message there can be takes than an eighth of it."""
+    """Return the time of the longest allowed message, divided by the time of an eighth of it."""
     short, long = message(LONGEST // STEP), message(LONGEST)
     return seconds(long, agents) / max(seconds(short, agents), 1e-4)
 
@@ -311,6 +309,6 @@ class TestWork:
         assert growth(rising) < QUADRATIC
         assert growth(lambda size: " ".join("`" * (1 + number % 200) for number in range(size // 101))) < QUADRATIC
 
-    def test_many_agents_with_long_names_do_not_change_that(self) -> None:
+    def test_message_is_read_in_linear_time_with_many_long_names(self) -> None:
         agents = roster(**{f"agent{number}": "a" * 60 + f" {number}" for number in range(32)})
         assert growth(lambda size: ("@" + "a" * 60 + " ") * (size // 62), agents) < QUADRATIC

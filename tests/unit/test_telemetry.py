@@ -1,4 +1,4 @@
-"""What an invocation says to the outside: metrics with few dimensions, and log lines without anybody's words."""
+"""Tests that metrics have few dimensions and that log lines hold no text of users or models."""
 
 import json
 import logging
@@ -48,7 +48,7 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 def told(line: dict[str, Any]) -> Iterator[tuple[dict[str, str], dict[str, float]]]:
-    """What a line says: the values of each group's dimensions, but for the service, and of its metrics."""
+    """Yield the values of each group's dimensions, without the service, and of its metrics."""
     for directive in line["_aws"]["CloudWatchMetrics"]:
         (declared,) = directive["Dimensions"]
         names = [metric["Name"] for metric in directive["Metrics"]]
@@ -63,9 +63,7 @@ def groups(lines: list[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, float
 
 
 class TestMetrics:
-    def test_every_line_is_emf_of_our_namespace_with_names_that_we_know(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_each_line_is_emf_of_our_namespace_with_known_names(self, capsys: pytest.CaptureFixture[str]) -> None:
         telemetry.emit(outcome(fallbacks=[Fallback("routing", "invalid_json", 0)]))
         for metric in Metric:
             telemetry.count(metric)
@@ -89,7 +87,7 @@ class TestMetrics:
         (line,) = emitted(capsys)
         assert set(groups([line])) == {("completed",), (), ("fast", "agent"), ("model_alias",)}
 
-    def test_a_line_never_says_two_things_by_one_name(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_line_has_each_metric_name_once(self, capsys: pytest.CaptureFixture[str]) -> None:
         """All calls, and those of one kind, are other numbers of the same name."""
         telemetry.emit(outcome())
         assert [list(groups([line])) for line in emitted(capsys)] == [
@@ -121,9 +119,7 @@ class TestMetrics:
             ([(1.5, 1.0), (1.0, 1.0)], 1.5),
         ],
     )
-    def test_calls_at_the_same_time_take_their_time_once(
-        self, times: list[tuple[float, float]], overhead: float
-    ) -> None:
+    def test_overlapping_calls_count_their_time_once(self, times: list[tuple[float, float]], overhead: float) -> None:
         calls = [CallFigures("agent", "fast", "succeeded", Usage(), seconds, started) for started, seconds in times]
         assert outcome(calls=calls).overhead_s == overhead
 
@@ -141,9 +137,7 @@ class TestMetrics:
         }
         assert by_call["fast", "routing"]["Calls"] == 1
 
-    def test_a_turn_that_this_process_did_not_end_counts_its_calls_only(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_turn_that_another_process_ended_counts_only_its_calls(self, capsys: pytest.CaptureFixture[str]) -> None:
         telemetry.emit(outcome(published=False))
         assert all("Calls" in figures for figures in groups(emitted(capsys)).values())
         telemetry.emit(outcome(published=False, replayed=True, calls=()))
@@ -153,7 +147,9 @@ class TestMetrics:
         telemetry.emit(outcome(published=False, handed_over=True, calls=()))
         assert groups(emitted(capsys)) == {(): {"HandedOverTurns": 1}}
 
-    def test_a_turn_that_was_given_up_is_counted_where_it_was_ended(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_turn_that_was_given_up_is_counted_by_the_process_that_ended_it(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         telemetry.emit(outcome(abandoned=True, calls=()))
         assert groups(emitted(capsys))[()]["AbandonedTurns"] == 1
         telemetry.emit(outcome(abandoned=True, published=False, calls=()))
@@ -185,9 +181,7 @@ class TestMetrics:
         assert list(told(failure)) == [({"function": "sweeper"}, {"Failures": 1})]
         assert list(told(run)) == [({"function": "sweeper"}, {"SuccessfulRuns": 1})]
 
-    def test_a_bill_stands_by_tenant_and_session_on_one_line_of_its_turn(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_bill_of_a_turn_is_one_line_with_tenant_and_session(self, capsys: pytest.CaptureFixture[str]) -> None:
         bill = Bill("tenant-1", uuid4(), Decimal("0.0030"), Decimal("1E-7"))
         published = outcome(bill=bill)
         telemetry.emit(published)
@@ -220,7 +214,7 @@ class TestMetrics:
         ],
         ids=lambda value: type(value).__name__,
     )
-    def test_refusals_that_operations_watch_are_counted(
+    def test_watched_refusals_are_counted(
         self, capsys: pytest.CaptureFixture[str], error: Exception, metrics: list[dict[str, int]]
     ) -> None:
         telemetry.count_error(error)
@@ -235,10 +229,10 @@ def raised(error: Exception, cause: Exception | None = None) -> Exception:
 
 
 class TestDescribe:
-    def test_no_error_is_none(self) -> None:
+    def test_describe_returns_none_without_an_error(self) -> None:
         assert telemetry.describe(None) is None
 
-    def test_an_error_is_its_type_and_place_and_never_its_text(self) -> None:
+    def test_error_is_described_by_its_type_and_place_without_its_text(self) -> None:
         described: Any = telemetry.describe(raised(ValueError(SECRET, {"text": SECRET})))
         assert set(described) == {"type", "at"}
         assert described["type"] == "ValueError"
@@ -258,12 +252,12 @@ class TestDescribe:
         assert types == ["DatabaseUnavailable", "OSError", "KeyError"]
         assert SECRET not in json.dumps(described)
 
-    def test_what_postgres_refused_is_told_by_its_sqlstate(self) -> None:
+    def test_error_of_postgres_is_described_by_its_sqlstate(self) -> None:
         described: Any = telemetry.describe(raised(psycopg.errors.UniqueViolation(f"Key (name)=({SECRET}) exists")))
         assert described["sqlstate"] == "23505"
         assert SECRET not in json.dumps(described)
 
-    def test_a_long_way_down_is_cut_to_the_places_nearest_to_the_error(self) -> None:
+    def test_deep_traceback_is_cut_to_the_places_nearest_to_the_error(self) -> None:
         def dive(depth: int) -> None:
             if depth == 0:
                 raise RuntimeError(SECRET)
@@ -277,7 +271,7 @@ class TestDescribe:
 
 
 class TestLogs:
-    def test_whatever_is_logged_below_shared_is_json_with_the_request_id(
+    def test_log_line_below_shared_is_json_with_the_request_id(
         self, log_lines: LogLines, context: LambdaContext
     ) -> None:
         telemetry.begin("request-7", context)
@@ -297,12 +291,14 @@ class TestLogs:
             logging.getLogger("shared").info("line")
         assert [line["correlation_id"] for line in log_lines()] == ["request-1", "request-2"]
 
-    def test_debug_lines_and_other_peoples_lines_stay_out(self, log_lines: LogLines) -> None:
+    def test_debug_lines_and_lines_of_libraries_are_left_out(self, log_lines: LogLines) -> None:
         logging.getLogger("shared.db").debug("a statement")
         logging.getLogger("httpx").info("a URL")
         assert log_lines() == []
 
-    def test_nothing_is_said_twice(self, log_lines: LogLines, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_log_line_is_written_once_when_the_root_logger_has_a_handler(
+        self, log_lines: LogLines, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         """Lambda puts a handler of its own on the root logger."""
         of_lambda = logging.StreamHandler(sys.stdout)
         logging.getLogger().addHandler(of_lambda)

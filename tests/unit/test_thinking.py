@@ -1,4 +1,4 @@
-"""Thinking in a text: it is taken out, and a text about thinking stays whole."""
+"""Tests that thinking is removed from a text, and that a text about thinking is unchanged."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -52,7 +52,7 @@ def without_thinking(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_block_is_taken_out_under_each_of_its_names(name: str) -> None:
+def test_block_is_removed_under_each_of_its_names(name: str) -> None:
     assert without_thinking(f"<{name}>The user wants ...</{name}>Ada plans a trip.") == "Ada plans a trip."
 
 
@@ -92,7 +92,7 @@ def test_the_answer_stays_without_its_thinking(text: str, answer: str) -> None:
         ("<think>Hm.</think> <think>And", ""),
     ],
 )
-def test_a_block_without_an_end_goes_to_the_end_of_the_text(text: str, answer: str) -> None:
+def test_block_without_an_end_extends_to_the_end_of_the_text(text: str, answer: str) -> None:
     assert without_thinking(text) == answer
 
 
@@ -106,7 +106,7 @@ def test_a_block_without_an_end_goes_to_the_end_of_the_text(text: str, answer: s
         ("Only thinking.</think>", ""),
     ],
 )
-def test_a_closing_mark_alone_ends_what_the_template_began(text: str, answer: str) -> None:
+def test_closing_mark_alone_ends_a_block_that_the_template_began(text: str, answer: str) -> None:
     assert without_thinking(text) == answer
 
 
@@ -126,19 +126,19 @@ def test_a_closing_mark_alone_ends_what_the_template_began(text: str, answer: st
         ("The `<think>` tag.", ""),
     ],
 )
-def test_the_thinking_is_told_apart_without_its_outer_marks(text: str, thinking: str) -> None:
+def test_thinking_is_returned_without_its_outer_marks(text: str, thinking: str) -> None:
     assert split_thinking(text)[1] == thinking
 
 
 @pytest.mark.parametrize("text", HONEST)
-def test_a_text_about_thinking_loses_nothing(text: str) -> None:
+def test_text_about_thinking_is_unchanged(text: str) -> None:
     assert without_thinking(text) == text
     assert without_thinking(f"<think>Hm.</think>{text}") == text.lstrip(" ")
 
 
 @THOROUGH
 @given(TEXTS)
-def test_the_second_time_changes_nothing(text: str) -> None:
+def test_removal_is_idempotent(text: str) -> None:
     once = without_thinking(text)
     assert without_thinking(once) == once
     assert len(once) <= len(text)
@@ -146,18 +146,18 @@ def test_the_second_time_changes_nothing(text: str) -> None:
 
 @THOROUGH
 @given(st.text())
-def test_a_text_without_marks_is_the_same_text(text: str) -> None:
+def test_text_without_marks_is_unchanged(text: str) -> None:
     assert without_thinking(text) is text
 
 
 @THOROUGH
 @given(st.text(), st.text(alphabet=st.characters(exclude_characters="`~<>[]◁▷")))
-def test_a_block_at_the_beginning_is_taken_out_whatever_it_holds(thought: str, answer: str) -> None:
+def test_block_at_the_beginning_is_removed_with_any_content(thought: str, answer: str) -> None:
     assert without_thinking(f"<think>{thought}</think>{answer}").strip() == answer.strip()
 
 
 @THOROUGH
 @given(TEXTS)
-def test_a_letter_is_in_the_answer_or_in_the_thinking(text: str) -> None:
+def test_each_letter_is_in_the_answer_or_in_the_thinking(text: str) -> None:
     answer, thinking = split_thinking(text)
     assert answer.count("Y") + thinking.count("Y") == text.count("Y")

@@ -1,4 +1,4 @@
-"""The file with the whole token of `pantheon run`."""
+"""Tests the file with the whole token of `pantheon run`."""
 
 import stat
 import time
@@ -26,7 +26,7 @@ def test_token_is_stored_whole_for_its_user_alone_and_is_short_on_the_screen(tmp
 
 
 @pytest.mark.parametrize("text", [None, "", "junk", "a.b.c", "a.e30.c"])
-def test_missing_or_broken_token_says_what_to_do(tmp_path: Path, text: str | None) -> None:
+def test_missing_or_broken_token_is_refused_with_the_next_step(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / token_file.NAME).write_text(text)
     with pytest.raises(token_file.NoToken, match=r"^There is no token in .*token: start `pantheon run`\.$"):

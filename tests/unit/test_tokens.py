@@ -1,4 +1,4 @@
-"""The local issuer: the tokens that it signs, and the file that keeps its key."""
+"""Tests the local issuer: its tokens and the file of its key."""
 
 import json
 import stat
@@ -58,7 +58,7 @@ def test_claims_have_the_configured_names(key: TokenKey) -> None:
 
 
 class TestKeyFile:
-    def test_it_is_made_once_and_only_its_owner_can_read_it(self, tmp_path: Path) -> None:
+    def test_key_file_is_made_once_and_readable_only_by_its_owner(self, tmp_path: Path) -> None:
         made = TokenKey.load_or_create(tmp_path)
         (file,) = tmp_path.iterdir()
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -66,7 +66,7 @@ class TestKeyFile:
         token = made.issue("acme", "ada", ["member"], HOUR)
         assert identity(TokenKey.load(tmp_path), token).user == "ada"
 
-    def test_a_missing_key_is_reported_and_not_made(self, tmp_path: Path) -> None:
+    def test_missing_key_is_reported_and_not_made(self, tmp_path: Path) -> None:
         with pytest.raises(TokenKeyError, match="no key"):
             TokenKey.load(tmp_path)
         assert not list(tmp_path.iterdir())

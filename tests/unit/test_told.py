@@ -1,4 +1,4 @@
-"""What a function on this machine is told of the user's environment."""
+"""Tests which variables of the user's environment a local function gets."""
 
 from dataclasses import replace
 
@@ -40,31 +40,31 @@ EVERY_FUNCTION = pytest.mark.parametrize("function", READS)
 
 
 @EVERY_FUNCTION
-def test_a_function_is_told_its_settings_and_what_a_process_needs(function: str) -> None:
+def test_function_gets_its_settings_and_the_variables_of_a_process(function: str) -> None:
     network = NETWORK if function in ASKS else {}
     assert set(told(function, EVERYTHING, OPENAI)) == {*PROCESS, *network, *variables(function)}
 
 
 @EVERY_FUNCTION
-def test_no_function_is_told_a_database_by_the_users_environment(function: str) -> None:
+def test_function_does_not_get_a_database_from_the_users_environment(function: str) -> None:
     assert not [name for name in told(function, EVERYTHING, OPENAI) if "DATABASE_URL" in name]
 
 
 @EVERY_FUNCTION
-def test_only_functions_that_ask_models_are_told_the_providers_key(function: str) -> None:
+def test_only_functions_that_ask_models_get_the_providers_key(function: str) -> None:
     assert (set(told(function, EVERYTHING, OPENAI)) >= TO_ASK) is (function in ASKS)
     assert (TO_ASK & set(told(function, EVERYTHING, OPENAI)) != set()) is (function in ASKS)
 
 
 @EVERY_FUNCTION
 @pytest.mark.parametrize("provider", ["bedrock", "openai"])
-def test_only_functions_that_ask_bedrock_are_told_of_aws(function: str, provider: str) -> None:
+def test_only_functions_that_ask_bedrock_get_the_variables_of_aws(function: str, provider: str) -> None:
     of_aws = {name for name in told(function, EVERYTHING, catalog(provider)) if name.startswith("AWS_")}
     assert of_aws == (set(AWS) if provider == "bedrock" and function in ASKS else set())
 
 
 @EVERY_FUNCTION
-def test_only_functions_that_ask_are_told_a_key_that_the_catalog_names(function: str) -> None:
+def test_only_functions_that_ask_models_get_a_key_that_the_catalog_names(function: str) -> None:
     named = replace(OPENAI, providers={"openai": replace(OPENAI.providers["openai"], api_key="env:CANARY")})
     assert ("CANARY" in told(function, EVERYTHING, named)) is (function in ASKS)
     assert "GITHUB_TOKEN" not in told(function, EVERYTHING, named)

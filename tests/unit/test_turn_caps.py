@@ -1,5 +1,4 @@
-"""What one turn may take at most: as many of the first calls as fit beside those that were made, to the last call,
-token and millionth of a dollar."""
+"""Tests the caps of one turn on calls, tokens and money."""
 
 from decimal import Decimal
 from uuid import uuid4
@@ -42,7 +41,7 @@ TOKENS, USD = 210, Decimal("0.000210")
     ("made", "cap", "fitting"),
     [([], 4, 3), ([], 3, 3), ([], 2, 2), ([MADE, DIED], 4, 2), ([MADE, DIED], 2, 0), ([MADE, DIED], 1, 0)],
 )
-def test_calls_are_counted_whatever_came_of_them(made: list[Call], cap: int, fitting: int) -> None:
+def test_cap_on_calls_counts_calls_of_every_outcome(made: list[Call], cap: int, fitting: int) -> None:
     assert Caps(cap, None, None).fitting(made, PLANNED) == fitting
 
 
@@ -50,7 +49,7 @@ def test_calls_are_counted_whatever_came_of_them(made: list[Call], cap: int, fit
     ("made", "used"), [([], 0), ([MADE], TOKENS), ([MADE, DIED, MADE], 2 * TOKENS)], ids=["none", "one", "two"]
 )
 @pytest.mark.parametrize("fitting", [1, 2, 3])
-def test_tokens_are_what_providers_counted_and_what_is_estimated(made: list[Call], used: int, fitting: int) -> None:
+def test_cap_on_tokens_adds_counted_and_estimated_tokens(made: list[Call], used: int, fitting: int) -> None:
     cap = used + fitting * (ESTIMATED + 100)
     assert Caps(None, cap, None).fitting(made, PLANNED) == fitting
     assert Caps(None, cap - 1, None).fitting(made, PLANNED) == fitting - 1
@@ -60,7 +59,7 @@ def test_tokens_are_what_providers_counted_and_what_is_estimated(made: list[Call
     ("made", "spent"), [([], Decimal(0)), ([MADE], USD), ([MADE, DIED], USD + RESERVED)], ids=["none", "one", "two"]
 )
 @pytest.mark.parametrize("fitting", [1, 2, 3])
-def test_money_is_what_was_spent_and_what_would_be_held(made: list[Call], spent: Decimal, fitting: int) -> None:
+def test_cap_on_money_adds_spent_and_held_money(made: list[Call], spent: Decimal, fitting: int) -> None:
     cap = spent + fitting * RESERVED
     assert Caps(None, None, cap).fitting(made, PLANNED) == fitting
     assert Caps(None, None, cap - Decimal("0.000001")).fitting(made, PLANNED) == fitting - 1
@@ -77,5 +76,5 @@ def test_money_is_what_was_spent_and_what_would_be_held(made: list[Call], spent:
         (Caps(2, ESTIMATED + 100, 2 * RESERVED), 1),
     ],
 )
-def test_of_several_caps_the_tightest_binds(caps: Caps, fitting: int) -> None:
+def test_tightest_of_several_caps_applies(caps: Caps, fitting: int) -> None:
     assert caps.fitting([], PLANNED) == fitting

@@ -1,4 +1,4 @@
-"""The ids of a turn's events."""
+"""Tests the ids of a turn's events."""
 
 import pytest
 
@@ -15,11 +15,11 @@ from shared.domain.turn_events import Heard, Progress
         Progress(planned=True, ended=True),
     ],
 )
-def test_progress_survives_its_id(progress: Progress) -> None:
+def test_progress_is_read_back_from_its_id(progress: Progress) -> None:
     assert Progress.from_id(progress.as_id()) == progress
 
 
 @pytest.mark.parametrize("text", ["", "2", "1.", "1.c", "1.-1", "1.1cc", "1 ", "end ", "1" + ".1" * 201, "1.٣"])
-def test_progress_refuses_a_text_that_is_no_id(text: str) -> None:
+def test_progress_refuses_a_text_that_is_not_an_id(text: str) -> None:
     with pytest.raises(ValueError, match="not an event id"):
         Progress.from_id(text)

@@ -1,4 +1,4 @@
-"""A turn as its client sees it, to the key."""
+"""Tests the JSON of a turn, member by member."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -52,7 +52,7 @@ def body(*replies: Reply, **fields: Any) -> dict[str, Any]:
     return shown
 
 
-def test_a_councils_output_is_its_chairs_answer_when_members_have_no_reply_yet() -> None:
+def test_output_of_a_council_is_the_chairs_answer_when_members_have_no_reply_yet() -> None:
     plan = Plan(("writer", "critic", "writer"), "roster")
     member, chair = answered(0, "Writer"), answered(2, "Writer", "Forty-two.")
     assert chairs_answer("council", plan, [member, chair]) == 2
@@ -69,7 +69,7 @@ def test_a_graphs_output_is_its_own_answer_else_the_newest_reply() -> None:
     assert body(*replies, mode="graph:tools", plan=plan, conclusion=1, answer="43")["output"] == "43"
 
 
-def test_a_graphs_answer_is_cut_where_the_turn_is_too_long() -> None:
+def test_answer_of_a_graph_is_cut_when_the_turn_is_too_long() -> None:
     whole = turn(answered(0, "Writer", "a" * MAX_TURN_BYTES), mode="graph:tools", answer="é" * MAX_TURN_BYTES)
     assert len(whole.as_json().encode()) <= MAX_TURN_BYTES
     assert whole.output
@@ -85,7 +85,7 @@ def test_a_graphs_answer_is_cut_where_the_turn_is_too_long() -> None:
         ("roundtable", [answered(2, "Writer")]),
     ],
 )
-def test_there_is_no_chairs_answer_when_the_chair_has_not_answered(mode: str, replies: list[Reply]) -> None:
+def test_answer_of_the_chair_is_none_when_the_chair_has_not_answered(mode: str, replies: list[Reply]) -> None:
     assert chairs_answer(mode, Plan(("writer", "critic", "writer"), "roster"), replies) is None
     assert chairs_answer("council", None, replies) is None
 
@@ -179,26 +179,26 @@ def test_a_failed_reply_has_an_error_and_no_text() -> None:
 
 
 class TestOutput:
-    def test_one_agents_text_stands_alone(self) -> None:
+    def test_output_of_one_agent_is_its_text(self) -> None:
         assert body(answered(0, "Writer", "A text.\n"))["output"] == "A text.\n"
 
-    def test_several_have_their_names_before_them_in_plan_order(self) -> None:
+    def test_output_of_several_agents_has_their_names_in_plan_order(self) -> None:
         shown = body(answered(0, "Writer", "One.\n\nTwo."), answered(1, "Researcher", "Three."))
         assert shown["output"] == "Writer: One.\n\nTwo.\n\nResearcher: Three."
 
-    def test_one_agent_asked_twice_is_named_twice(self) -> None:
+    def test_output_names_an_agent_twice_when_it_was_asked_twice(self) -> None:
         assert body(answered(0, "Writer", "A."), answered(1, "Writer", "B."))["output"] == "Writer: A.\n\nWriter: B."
 
-    def test_failed_and_skipped_ones_are_left_out_and_the_rest_keep_their_names(self) -> None:
+    def test_output_leaves_out_failed_and_skipped_agents_and_keeps_names(self) -> None:
         shown = body(unanswered(0, "Critic"), answered(1, "Writer", "A."), unanswered(2, "Planner", skipped=True))
         assert shown["output"] == "Writer: A."
 
-    def test_of_several_that_are_planned_the_first_that_is_finished_has_its_name(self) -> None:
+    def test_output_names_the_first_finished_agent_of_several(self) -> None:
         """Else the text of a running turn would change its form as the second reply comes in."""
         planned = Plan(("writer", "critic"), "tags")
         assert body(answered(0, "Writer", "A."), status="running", plan=planned)["output"] == "Writer: A."
 
-    def test_without_any_answer_it_is_empty(self) -> None:
+    def test_output_is_empty_without_an_answer(self) -> None:
         assert body(unanswered(0, "Writer"))["output"] == ""
 
 
@@ -213,7 +213,7 @@ class TestAliases:
             ([], None, []),
         ],
     )
-    def test_the_alias_is_named_where_every_reply_used_the_same(
+    def test_alias_is_named_when_each_reply_used_the_same(
         self, aliases: list[str], used: str | None, all_used: list[str]
     ) -> None:
         shown = body(*(answered(i, "Writer", alias=alias) for i, alias in enumerate(aliases)), unanswered(9, "Critic"))
@@ -230,12 +230,12 @@ def borne(charges: list[Charge]) -> dict[str, Any]:
 
 
 class TestMoney:
-    def test_the_end_of_a_response_says_who_pays(self) -> None:
+    def test_end_of_a_response_has_its_account(self) -> None:
         paid = turn(cost_usd=Decimal("0.30"), platform_cost_usd=Decimal("1E-9"))
         end = ',"cost_usd":"0.3","platform_cost_usd":"0.000000001"}'
         assert paid.as_json() == paid.head() + end
 
-    def test_every_call_counts_for_usage_and_each_account_for_itself(self) -> None:
+    def test_usage_counts_each_call_and_cost_is_kept_by_account(self) -> None:
         charges = [
             Charge("tenant", Usage(1, 1), Decimal("0.10")),
             Charge("tenant", Usage(2, 2), Decimal("0.20")),
@@ -272,7 +272,7 @@ def test_times_are_rfc_3339_in_utc(moment: datetime, text: str) -> None:
     assert datetime.fromisoformat(text) == moment
 
 
-def test_a_plan_survives_its_way_through_the_database() -> None:
+def test_plan_is_unchanged_by_the_database() -> None:
     plan = Plan(("writer", "critic", "writer"), "routing", ("nobody",))
     assert Plan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
 
@@ -285,7 +285,7 @@ HOSTILE = {"control characters": "\x01", "quotes": '"', "letters": "a", "emoji":
 class TestSize:
     @pytest.mark.parametrize("count", [1, 3, 6, 7, 120])
     @pytest.mark.parametrize("letter", HOSTILE.values(), ids=HOSTILE)
-    def test_a_turn_has_at_most_so_many_bytes_whatever_its_replies_hold(self, letter: str, count: int) -> None:
+    def test_turn_stays_within_its_byte_limit_for_every_reply(self, letter: str, count: int) -> None:
         text = cut(letter * LONG)
         long = turn(*(answered(n, "N" * 64, text) for n in range(count)), message="\x01" * 32_000)
         size = len(long.as_json().encode())
@@ -298,7 +298,7 @@ class TestSize:
         assert reasons == sorted(reasons)
         assert size > MAX_TURN_BYTES - 150_000 or SIZE_LIMIT not in reasons
 
-    def test_a_turn_of_short_replies_is_left_as_it_is(self) -> None:
+    def test_turn_of_short_replies_is_unchanged(self) -> None:
         replies = [answered(n, "Writer", "\x01" * 1000) for n in range(100)]
         assert turn(*replies).replies == tuple(replies)
 
@@ -306,7 +306,7 @@ class TestSize:
         long = turn(*(answered(n, "Writer", "\x01" * LONG) for n in range(3)), unanswered(3, "Critic"))
         assert (long.replies[3].text, long.replies[3].stop_reason, long.replies[3].status) == (None, None, "failed")
 
-    def test_the_cuts_do_not_depend_on_what_differs_when_a_turn_is_resumed(self) -> None:
+    def test_cuts_are_the_same_when_a_turn_is_resumed(self) -> None:
         replies = [answered(n, "Writer", "\x01" * LONG) for n in range(3)]
         first = turn(*replies)
         costs = {"usage": Usage(10**13), "cost_usd": Decimal("123.456789"), "platform_cost_usd": Decimal("0.0000001")}

@@ -1,4 +1,4 @@
-"""The events that tell a turn to a client: each once, however its requests split them."""
+"""Tests that a client gets each event of a turn once, across all its requests."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -29,10 +29,10 @@ def told(events: Sequence[Event]) -> list[tuple[str, int | None, str | None]]:
 
 
 class TestEvents:
-    def test_a_client_that_saw_nothing_gets_the_turn_first(self) -> None:
+    def test_new_client_gets_the_turn_first(self) -> None:
         assert events_after(None, TurnSnapshot('{"id":"1"}')) == [Event("turn", '{"id":"1"}', "0")]
 
-    def test_a_plan_is_told_as_the_turn_has_it(self) -> None:
+    def test_event_of_a_plan_equals_the_plan_of_the_turn(self) -> None:
         (event,) = events_after(Progress(), TurnSnapshot("{}", plan=PLAN))
         assert (event.name, event.id, json.loads(event.data)) == ("plan", "1", PLAN.as_dict())
 
@@ -47,7 +47,7 @@ class TestEvents:
             "attempt": 2,
         }
 
-    def test_an_ended_turn_is_told_in_the_order_of_its_plan_and_ends_with_its_bytes(self) -> None:
+    def test_events_of_an_ended_turn_follow_its_plan_and_end_with_its_bytes(self) -> None:
         snapshot = TurnSnapshot(
             '{"stored":"größe"}',
             True,
@@ -71,17 +71,17 @@ class TestEvents:
         assert completed == [reply(0), reply(1, "failed"), reply(2, "skipped")]
 
     @pytest.mark.parametrize("seen", ["1.1c.1", "1.1c.2", "0.7", "end"])
-    def test_a_client_gets_nothing_that_it_has_seen(self, seen: str) -> None:
+    def test_client_gets_no_event_twice(self, seen: str) -> None:
         snapshot = TurnSnapshot("{}", plan=PLAN, started={0: started(0), 1: started(1)}, replies={0: reply(0)})
         names = [event.name for event in events_after(Progress.from_id(seen), snapshot)]
         assert names == {"0.7": ["plan", "reply.completed", "reply.started"]}.get(seen, [])
 
-    def test_a_reply_that_a_live_stream_told_and_nobody_stored_is_told_again(self) -> None:
+    def test_reply_of_a_live_stream_is_sent_again_when_it_was_not_stored(self) -> None:
         seen = Progress(planned=True).with_reply(0, Heard(1, completed=True))
         snapshot = TurnSnapshot("{}", plan=PLAN, started={0: started(0, 2)}, replies={0: reply(0)})
         assert told(events_after(seen, snapshot)) == [("reply.started", 0, "1.2"), ("reply.completed", 0, "1.2c")]
 
-    def test_a_turn_without_a_plan_is_told_to_its_end(self) -> None:
+    def test_turn_without_a_plan_is_sent_to_its_end(self) -> None:
         assert told(events_after(None, TurnSnapshot("{}", True))) == [("turn", None, "0"), ("turn.ended", None, "end")]
 
 
@@ -130,7 +130,7 @@ def follow(moments: Sequence[TurnSnapshot], most: st.DataObject) -> Iterator[lis
 
 @settings(max_examples=300, derandomize=True, deadline=None, database=None)
 @given(histories(), st.data())
-def test_all_answers_together_give_each_event_once(history: History, data: st.DataObject) -> None:
+def test_answers_together_have_each_event_once(history: History, data: st.DataObject) -> None:
     polled = data.draw(st.sets(st.integers(0, len(history.moments) - 2)))
     answers = list(follow([*(history.moments[i] for i in sorted(polled)), history.moments[-1]], data))
     for answer in answers:
@@ -153,7 +153,7 @@ def test_all_answers_together_give_each_event_once(history: History, data: st.Da
 
 @settings(max_examples=100, derandomize=True, deadline=None, database=None)
 @given(histories())
-def test_a_client_that_misses_no_moment_hears_of_every_attempt(history: History) -> None:
+def test_client_that_reads_every_state_gets_an_event_of_each_attempt(history: History) -> None:
     seen: Progress | None = None
     heard = []
     for moment in history.moments:

@@ -1,4 +1,4 @@
-"""The turns function's real handler around a turn that is handed over to the queue."""
+"""Tests the turns function with a turn that is handed over to the queue."""
 
 import json
 import time
@@ -53,14 +53,14 @@ def post(turns: Handler, context: LambdaContext, **headers: str) -> int:
         ("", False),
     ],
 )
-def test_a_client_that_does_not_want_to_wait_says_so_as_http_has_it(
+def test_prefer_header_means_that_the_client_does_not_wait(
     turns: Handler, handed_over: Taken, context: LambdaContext, prefer: str, later: bool
 ) -> None:
     assert post(turns, context, prefer=prefer) == 202
     assert [posted.later for posted in handed_over] == [later]
 
 
-def test_the_queue_is_told_when_the_turn_goes_on(
+def test_turn_that_goes_on_is_sent_to_the_queue(
     turns: Handler, handed_over: Taken, context: LambdaContext, environment: pytest.MonkeyPatch
 ) -> None:
     sent: list[tuple[Sequence[TurnMessage], float]] = []
@@ -69,7 +69,7 @@ def test_the_queue_is_told_when_the_turn_goes_on(
     assert sent == [([TurnMessage(TURN_ID, "acme")], 4.5)]
 
 
-def test_a_queue_that_cannot_be_reached_costs_the_client_nothing(
+def test_answer_is_unchanged_when_the_queue_cannot_be_reached(
     turns: Handler,
     handed_over: Taken,
     context: LambdaContext,

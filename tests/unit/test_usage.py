@@ -1,4 +1,4 @@
-"""The usage API's requests and its CSV: which month is meant, what fits on a page, what a spreadsheet makes of it."""
+"""Tests the requests of the usage API and its CSV: the period, the size of a page, and texts like formulas."""
 
 import asyncio
 import csv
@@ -40,14 +40,14 @@ def test_a_page_of_csv_ends_before_it_is_too_long() -> None:
     assert shown == read(whole)
 
 
-def test_a_page_of_csv_has_one_row_at_least_and_none_where_there_is_none() -> None:
+def test_page_of_csv_has_at_least_one_row_unless_there_is_none() -> None:
     text, written = write_csv(ROWS, 1)
     assert (written, len(read(text))) == (1, 1)
     header, none = write_csv([], 1)
     assert (none, read(header), header.count("\r\n")) == (0, [], 1)
 
 
-def test_no_text_of_a_row_can_be_taken_for_a_formula() -> None:
+def test_text_of_a_csv_row_cannot_be_a_formula() -> None:
     pattern = get_args(AgentKey)[1].metadata[0].pattern
     assert pattern.startswith("^[a-z]")
     aliases = {alias for name in get_args(LlmProvider) for alias in build(Settings.model_construct(llm_provider=name))}
@@ -59,7 +59,7 @@ def period(start: str | None = None, end: str | None = None) -> Period:
     return asyncio.run(_period(start, end))
 
 
-def test_without_a_period_it_is_this_month() -> None:
+def test_period_is_this_month_by_default() -> None:
     month = period()
     now = datetime.now(UTC)
     assert month.start <= now < month.end

@@ -1,4 +1,4 @@
-"""How long a period of usage may be, and how much a page may hold, over HTTP."""
+"""Tests the limits of the usage API on a period and on a page, over HTTP."""
 
 from collections.abc import Callable
 from typing import Any

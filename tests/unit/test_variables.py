@@ -1,4 +1,4 @@
-"""Variables of Pantheon's prefix that nothing reads."""
+"""Tests that a variable of Pantheon's prefix that no code reads is refused."""
 
 from pathlib import Path
 

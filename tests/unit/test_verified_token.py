@@ -1,4 +1,4 @@
-"""What the claims of a verified token are believed: user, tenant, roles, times. Forged tokens are tried over HTTP."""
+"""Tests how the claims of a verified token are read: user, tenant, roles and times."""
 
 import json
 import time
@@ -69,12 +69,12 @@ def alike(role: str) -> list[object]:
 LOOKALIKES = [form for role in ("member", "admin", "operator") for form in alike(role)]
 
 
-def test_there_are_84_lookalikes() -> None:
+def test_lookalikes_are_84() -> None:
     assert len(LOOKALIKES) == 84
 
 
 @pytest.mark.parametrize("form", LOOKALIKES, ids=ascii)
-def test_what_looks_like_a_role_is_none(form: object) -> None:
+def test_lookalike_of_a_role_is_ignored(form: object) -> None:
     assert identity(roles=[form]).roles == ("member",)
     assert identity(roles=[form, "admin"]).roles == ("admin",)
 
@@ -82,11 +82,11 @@ def test_what_looks_like_a_role_is_none(form: object) -> None:
 @pytest.mark.parametrize(
     "claim", ["admin", "admin operator", "admin,operator", "[admin]", "", None, 1, True, {"admin": 1}]
 )
-def test_a_claim_that_is_no_list_names_no_role(claim: object) -> None:
+def test_claim_that_is_not_a_list_has_no_role(claim: object) -> None:
     assert identity(roles=claim).roles == ("member",)
 
 
-def test_roles_are_those_of_the_list_once_each() -> None:
+def test_roles_are_the_distinct_strings_of_the_list() -> None:
     assert identity(roles=["operator", "admin", "pilots", "admin"]).roles == ("operator", "admin")
     assert identity(roles=["pilots", None, 7, []]).roles == ("member",)
     assert identity(roles=...).roles == ("member",)
@@ -107,11 +107,11 @@ def test_without_a_tenant_a_token_is_refused(tenant: object) -> None:
 
 
 @pytest.mark.parametrize("tenant", [..., None, ""])
-def test_where_the_deployment_says_so_a_user_without_a_tenant_is_alone_in_one(tenant: object) -> None:
+def test_user_without_a_tenant_gets_one_when_the_deployment_allows_it(tenant: object) -> None:
     assert identity({"PANTHEON_TENANT_OF_ONE": "true"}, tenant_id=tenant).tenant == "user:ada"
 
 
-def test_a_tenant_of_one_has_a_name_that_an_operator_can_cap() -> None:
+def test_tenant_of_one_user_has_a_name_that_the_budget_api_accepts() -> None:
     alone = {"PANTHEON_TENANT_OF_ONE": "true"}
     assert len(identity(alone, sub="x" * 250, tenant_id=...).tenant) == 255
     assert refusal(alone, sub="x" * 251, tenant_id=...) == "The name of the user is too long."
@@ -126,14 +126,14 @@ def test_a_tenant_of_one_has_a_name_that_an_operator_can_cap() -> None:
     ],
     ids=ascii,
 )
-def test_a_tenant_that_is_no_name_is_refused(tenant: object, alone: str) -> None:
+def test_tenant_of_another_form_is_refused(tenant: object, alone: str) -> None:
     assert refusal({"PANTHEON_TENANT_OF_ONE": alone}, tenant_id=tenant) == "The token names no tenant."
 
 
 @pytest.mark.parametrize(
     "user", ["", "x" * 256, "ada\n", "a\x00da", "ada\x7f", "ada\x9b", "ada\u2028", "ada\u202e", "ada\ufe0f"]
 )
-def test_a_user_that_is_no_name_is_refused(user: str) -> None:
+def test_user_of_another_form_is_refused(user: str) -> None:
     assert refusal(sub=user) == "The token names no user."
 
 
@@ -143,16 +143,16 @@ def test_a_token_without_a_user_is_refused(user: object) -> None:
 
 
 @pytest.mark.parametrize("use", ["access", "refresh", "", None, ["id"]])
-def test_of_cognitos_tokens_only_id_tokens_count(use: object) -> None:
+def test_access_token_of_cognito_is_refused(use: object) -> None:
     assert refusal(token_use=use) == "The token is not an ID token."
     assert identity(token_use="id").user == "ada"
 
 
-def test_a_client_id_is_no_audience() -> None:
+def test_client_id_does_not_replace_the_audience() -> None:
     assert "aud" in refusal(aud=..., client_id=AUDIENCE)
 
 
-def test_clocks_may_differ_by_a_minute() -> None:
+def test_token_is_accepted_within_a_minute_of_clock_difference() -> None:
     now = int(time.time())
     assert identity(exp=now - 55, nbf=now - 600).user == "ada"
     assert identity(nbf=now + 55, iat=now + 55).user == "ada"
@@ -163,7 +163,7 @@ def test_clocks_may_differ_by_a_minute() -> None:
 
 @pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
 @pytest.mark.parametrize("moment", [True, "9999999999", [9_999_999_999], {}, None])
-def test_a_time_is_a_number(name: str, moment: object) -> None:
+def test_time_that_is_not_a_number_is_refused(name: str, moment: object) -> None:
     changes: dict[str, Any] = {name: moment}
     assert "token" in refusal(**changes).lower()
 
@@ -179,20 +179,20 @@ def test_a_time_is_a_number(name: str, moment: object) -> None:
     ],
     ids=str,
 )
-def test_a_refusal_says_why(changes: dict[str, Any], reason: str) -> None:
+def test_refusal_has_its_reason(changes: dict[str, Any], reason: str) -> None:
     assert refusal(**changes) == reason
 
 
-def test_an_audience_among_several_is_ours() -> None:
+def test_token_with_our_audience_among_several_is_accepted() -> None:
     assert identity(aud=["another", AUDIENCE]).user == "ada"
 
 
 @pytest.mark.parametrize("email", [None, 7, ["ada@example.org"], "x" * 256, "ada\n@example.org"])
-def test_an_address_that_is_none_is_left_out(email: object) -> None:
+def test_invalid_email_address_is_left_out(email: object) -> None:
     assert identity(email=email).email is None
 
 
-def test_a_key_that_is_unknown_is_told_and_a_long_token_is_not_read() -> None:
+def test_unknown_key_is_reported_and_a_long_token_is_not_parsed() -> None:
     stranger = Issuer("other")
     values = AuthorizerSettings.model_validate(VALUES)
     with pytest.raises(InvalidToken, match="unknown key"):

@@ -1,3 +1,5 @@
+"""Tests the version check of a release tag."""
+
 import pytest
 
 from local.version import fault

@@ -1,4 +1,4 @@
-"""The worker's real handler with SQS events: which message runs which turn, and which comes back."""
+"""Tests the worker's handler with SQS events: which message runs which turn, and which comes back."""
 
 import json
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def test_every_message_runs_its_turn_for_its_tenant(
     assert capsys.readouterr().out.count('"Turns":[1.0]') == 2
 
 
-def test_a_turn_that_somebody_runs_is_done_with(
+def test_message_of_a_turn_that_is_running_elsewhere_is_deleted(
     resumes: Callable[[Resume], None], context: LambdaContext, capsys: pytest.CaptureFixture[str]
 ) -> None:
     resumes(lambda *_: None)
@@ -59,7 +59,7 @@ def test_a_turn_that_somebody_runs_is_done_with(
     assert capsys.readouterr().out == ""
 
 
-def test_only_what_failed_comes_back_and_is_reported_without_its_text(
+def test_only_failed_messages_come_back_and_are_logged_without_their_text(
     resumes: Callable[[Resume], None], context: LambdaContext, log_lines: LogLines
 ) -> None:
     def resume(_runner: Runner, _tenant_id: str, turn_id: UUID) -> None:

@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Select, bindparam, func, or_, select, tuple_
+from sqlalchemy import Select, bindparam, func, or_, select
 
-from shared.db.api.pages import Order, Page, PageRequest, as_index, as_time_and_key, page
-from shared.db.api.quotas import KEYS_PER_LIVING, quota_exceeded
+from shared.db.api.keyed_rows import listed, load_page, not_found, write
+from shared.db.api.pages import Order, Page, PageRequest, as_index, page
 from shared.db.compiler import compiled
 from shared.db.engine import Database, Row, Statement
-from shared.db.schema.tables import Time, agent_versions, agents
+from shared.db.schema.tables import agent_versions, agents
 from shared.db.statement import load
 from shared.domain.agent import Agent
-from shared.errors import AgentExists, KeyExists, NotFound, UnknownAgent, VersionMismatch
-from shared.names import Env
-from shared.settings import quota_settings
+from shared.errors import UnknownAgent
 
 # Of the versions that no turn has pinned, the newest are kept.
 KEPT_VERSIONS: Final = 20
@@ -41,16 +39,6 @@ def current_agents() -> Select[Any]:
     return select(*columns).select_from(agents.join(agent_versions, current)).where(_living)
 
 
-def _list(order: Order) -> Statement:
-    position = tuple_(agents.c.created_at, agents.c.key)
-    after = tuple_(bindparam("b_created_at", type_=Time), _key)
-    beyond = position < after if order == "desc" else position > after
-    first = bindparam("b_created_at", type_=Time).is_(None)
-    by = [column.desc() if order == "desc" else column.asc() for column in (agents.c.created_at, agents.c.key)]
-    listed = current_agents().add_columns(agents.c.created_at)
-    return compiled(listed.where(or_(first, beyond)).order_by(*by).limit(bindparam("b_limit")))
-
-
 def _list_versions(order: Order) -> Statement:
     number = agent_versions.c.version
     after = bindparam("b_after", type_=number.type)
@@ -62,11 +50,10 @@ def _list_versions(order: Order) -> Statement:
     return compiled(listed.where(or_(after.is_(None), beyond)).order_by(by).limit(bindparam("b_limit")))
 
 
-_PUT = load("put_agent")
 _DELETE = load("delete_agent")
 _LOAD = compiled(current_agents().where(agents.c.key == _key))
 _KNOWN = compiled(select(agents.c.key).where(agents.c.key == func.any(bindparam("b_keys")), _living))
-_LIST = {"desc": _list("desc"), "asc": _list("asc")}
+_LIST = {"desc": listed(current_agents(), agents, "desc"), "asc": listed(current_agents(), agents, "asc")}
 _LIST_VERSIONS = {"desc": _list_versions("desc"), "asc": _list_versions("asc")}
 
 
@@ -76,17 +63,14 @@ def as_agent(row: Row) -> Agent:
 
 def load_agents(db: Database, tenant_id: str, request: PageRequest) -> Page:
     """Return agents by creation time. Raises InvalidRequest for a bad cursor."""
-    after = request.after(as_time_and_key) or (None, None)
-    params = {"b_created_at": after[0], "b_key": after[1], "b_limit": request.limit + 1}
-    rows = db.read(tenant_id, _LIST[request.order], params)
-    return page(rows, request, lambda row: [row["created_at"].isoformat(), row["key"]])
+    return load_page(db, tenant_id, _LIST[request.order], request)
 
 
 def load_agent(db: Database, tenant_id: str, key: str) -> Agent:
     """Raises NotFound."""
     rows = db.read(tenant_id, _LOAD, {"b_key": key})
     if not rows:
-        raise _not_found(key)
+        raise not_found("agent", key)
     return as_agent(rows[0])
 
 
@@ -125,43 +109,18 @@ def record_agent_change(
 def _put(
     db: Database, tenant_id: str, key: str, body: dict[str, object], if_match: Sequence[str] | None, *, only_new: bool
 ) -> Written:
-    limit = quota_settings().max_agents
     fields = {name: body[name] for name in _BODY}
-    params = {f"b_{name}": value for name, value in fields.items()} | {
-        "b_tenant_id": tenant_id,
-        "b_key": key,
-        "b_if_match": None if if_match is None else list(if_match),
-        "b_only_new": only_new,
-        "b_max_agents": limit,
-        "b_max_keys": limit * KEYS_PER_LIVING,
-        "b_kept": KEPT_VERSIONS,
-    }
-    row = db.run(tenant_id, _PUT, params)[0]
-    match row["verdict"]:
-        case "mismatch":
-            raise VersionMismatch(f"The agent '{key}' is not at the version that If-Match names. Read it again.")
-        case "taken":
-            raise KeyExists(f"A council has the key '{key}'. Agents and councils share their keys.")
-        case "exists":
-            raise AgentExists(f"An agent '{key}' exists already; PUT replaces it.")
-        case "too_many":
-            raise quota_exceeded("agents", limit, Env.MAX_AGENTS, "Delete an agent, or change an existing one.")
-        case "too_many_keys":
-            remedy = "Use the key of a deleted agent again."
-            raise quota_exceeded("agent keys", limit * KEYS_PER_LIVING, f"10 times {Env.MAX_AGENTS}", remedy)
+    kept = {"kept": KEPT_VERSIONS}
+    row = write(db, tenant_id, "agent", key, fields | kept, if_match, only_new=only_new)
     return Written(as_agent({"key": key, "version": row["version"], **fields}), row["verdict"] == "made")
 
 
 def record_agent_deletion(db: Database, tenant_id: str, key: str) -> None:
     """Delete an agent. Rosters keep its key, and treat it as disabled. Raises NotFound."""
     if "key" not in db.run(tenant_id, _DELETE, {"b_key": key})[0]:
-        raise _not_found(key)
+        raise not_found("agent", key)
 
 
 def unknown_agents(keys: Sequence[str]) -> UnknownAgent:
     """Return the refusal of keys that no agent has. A disabled agent may be listed, a deleted one may not."""
     return UnknownAgent(f"There is no agent {', '.join(repr(key) for key in keys)}.")
-
-
-def _not_found(key: str) -> NotFound:
-    return NotFound(f"There is no agent '{key}'.")

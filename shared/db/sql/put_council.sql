@@ -27,7 +27,7 @@ verdict AS (
         WHEN :b_only_new::boolean AND EXISTS (SELECT FROM current) THEN 'exists'
         WHEN EXISTS (SELECT FROM current WHERE is_identical) THEN 'identical'
         WHEN EXISTS (SELECT FROM current) THEN 'changed'
-        WHEN (SELECT count(*) FROM public.councils WHERE deleted_at IS NULL) >= :b_max_councils::integer THEN 'too_many'
+        WHEN (SELECT count(*) FROM public.councils WHERE deleted_at IS NULL) >= :b_max_living::integer THEN 'too_many'
         WHEN NOT EXISTS (SELECT FROM public.councils WHERE key = :b_key)
             AND (SELECT count(*) FROM public.councils) >= :b_max_keys::integer THEN 'too_many_keys'
         ELSE 'made'

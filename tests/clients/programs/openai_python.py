@@ -1,4 +1,4 @@
-"""OpenAI's SDK for Python, as lines of JSON."""
+"""Runs OpenAI's SDK for Python behind lines of JSON."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Bedrock's invocation log in S3, for the reconciler: a bucket of moto's, and objects as Bedrock writes them."""
+"""Writes Bedrock's invocation log into a moto bucket of S3, for the reconciler."""
 
 import time
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Fixtures: a server that speaks S3, and a log on it that this process's reconciler reads."""
+"""Defines the fixtures of a server that speaks S3 and of a log on it that this process's reconciler reads."""
 
 import os
 from collections.abc import Iterator

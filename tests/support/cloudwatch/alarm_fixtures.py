@@ -32,7 +32,7 @@ def service(in_service: Callable[[Stage], Service]) -> Service:
 
 @pytest.fixture
 def hear(service: Service, template: Template, request: pytest.FixtureRequest) -> Iterator[Hear]:
-    """The names of all alarms that ring at the service's moment, or so many seconds later."""
+    """Return a function that lists the alarms that ring now, or `later_s` seconds later."""
     heard = set[str]()
 
     def listen(later_s: float = 0.0) -> set[str]:
@@ -46,7 +46,7 @@ def hear(service: Service, template: Template, request: pytest.FixtureRequest) -
 
 @pytest.fixture
 def rings(service: Service, hear: Hear) -> Callable[[], set[str]]:
-    """What rings at the end of this minute, silence aside. The next minute begins."""
+    """Return a function that lists this minute's alarms, without those of silence, and starts the next minute."""
 
     def ring() -> set[str]:
         service.now += 60

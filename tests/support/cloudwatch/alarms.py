@@ -1,8 +1,8 @@
 """Alarms of a template, as CloudWatch decides about them every minute.
 
-`EvaluationPeriods` periods up to now are looked at; a period without a data point is what `TreatMissingData` says. All
-of them must breach (no alarm here asks for fewer). A composite alarm is its rule over the others. Where data points are
-missing, AWS looks some periods further back before it counts one as missing, and so may ring some minutes later.
+An alarm reads the last `EvaluationPeriods` periods. `TreatMissingData` decides a period without a data point. All
+periods must breach, because no alarm here asks for fewer. A composite alarm is its rule over the others. AWS reads some
+periods further back before it counts a data point as missing. So it may ring some minutes later.
 """
 
 import operator
@@ -45,7 +45,7 @@ class Alarm:
         return all(self._breaches(values.get(moment)) for moment in self._window(now).periods(self._period))
 
     def values(self, metrics: Metrics, now: float) -> Series:
-        """What is compared with the threshold, for each of the periods up to now."""
+        """Return the values that the alarm compares with its threshold, by period."""
         window = self._window(now)
         read = {id_: metrics.read(named, stat, period, window) for id_, named, stat, period in self.metrics()}
         expressions = [one["Expression"] for one in self.properties.get("Metrics", ()) if "Expression" in one]

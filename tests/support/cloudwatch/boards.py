@@ -11,7 +11,7 @@ from tests.support.cloudwatch.maths import Maths, Several
 from tests.support.cloudwatch.metrics import Metrics, Named, Series, Window
 from tests.support.templates.template import Template, text
 
-# What a widget reads by where it does not say.
+# The period of a widget that names none.
 _PERIOD_S = 300
 _DAY_S = 24 * 60 * 60
 
@@ -33,7 +33,7 @@ class Widget:
         return str(self.properties.get("title") or self.properties["markdown"])
 
     def lines(self, metrics: Metrics, window: Window) -> list[tuple[str, Series]]:
-        """What a graph shows, by its labels."""
+        """Return the lines of the graph with their labels."""
         # An expression may stand before what it names.
         read = {
             options["id"]: _read(metrics, window, named, options)
@@ -57,7 +57,7 @@ class Widget:
         return insights.run(self.properties["query"], lines)
 
     def metrics(self) -> Iterator[tuple[Named, Mapping[str, Any]]]:
-        """What it reads other than by a search, each with how."""
+        """Yield the metrics that no search finds, each with its options."""
         yield from (_metric(line) for line in self.properties.get("metrics", ()) if isinstance(line[0], str))
 
 

@@ -1,5 +1,7 @@
-"""A day on which everything happens that can happen: every mode, a fallback, a conflict, a failure, a kill and a
-resume, a turn that is given up, and outages, each through the handlers of a service."""
+"""A day with every kind of event, through the handlers of a service.
+
+It has turns in every mode, a fallback, a conflict, a failure, a kill and a resume, an abandoned turn, and outages.
+"""
 
 import json
 from uuid import UUID

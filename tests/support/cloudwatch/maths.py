@@ -1,7 +1,7 @@
 """Metric maths. An expression is read by Python's own grammar, of which it is a part.
 
-Two series meet period by period; where one of them has no data point, the result has none. Nor has it where something
-is divided by zero.
+Two series meet period by period. If one of them has no data point in a period, the result has none. A division by zero
+gives no data point.
 """
 
 import ast
@@ -16,7 +16,7 @@ from tests.support.cloudwatch.metrics import Metrics, Series, Window
 
 @dataclass(frozen=True)
 class Several:
-    """What a search finds: series by their labels."""
+    """The series that a search finds, by their labels."""
 
     series: Mapping[str, Series]
 

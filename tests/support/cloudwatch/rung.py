@@ -11,7 +11,7 @@ SILENCE: Final = {"OldestActiveTurn", "CostUnread", "SweeperSilent", "Reconciler
 
 
 class Hear(Protocol):
-    """Returns the names of all alarms that ring at the service's moment, or so many seconds later."""
+    """Returns the names of all alarms that ring now, or `later_s` seconds later."""
 
     def __call__(self, later_s: float = 0.0) -> set[str]: ...
 

@@ -1,7 +1,7 @@
 """A stage in service: its functions' real handlers, on a council room, at moments that a test chooses.
 
-What a handler prints is taken as CloudWatch takes it, stamped with the chosen moment. What AWS itself would say of an
-invocation (that there was one, how long it took, that it failed) is said of this one.
+The service reads a handler's prints as CloudWatch does, at the chosen moment. It also records AWS's own metrics of the
+invocation: its count, its duration and its failure.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""A mood turned into a Converse response. The same request in the same mood gets the same text and the same count."""
+"""Turns a mood into a Converse response, with the same text and count for the same request."""
 
 import json
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ def make_answer(mood: Mood, received: Received, request_id: str) -> Answer:
 
 
 def _charge(usage: Mapping[str, Any], counted: Mapping[str, int]) -> dict[str, int]:
-    """By class. What is answered in place of a count is not what is charged."""
+    """Return the charge by class. A count of another type in the answer is not charged."""
     told = {ours: usage.get(theirs, counted.get(theirs)) for ours, theirs in _CLASSES.items()}
     return {
         ours: count if type(count) is int and count >= 0 else counted.get(_CLASSES[ours], 0)

@@ -1,4 +1,4 @@
-"""Requests to make of Bedrock, and a way to make them that ends whatever happens."""
+"""Makes requests of Bedrock that end within a time limit."""
 
 from typing import Any, cast
 

@@ -1,4 +1,4 @@
-"""Where a test's AWS ends: credentials that open nothing, and nothing of this machine's own."""
+"""Sets an AWS environment with useless credentials and nothing from this machine."""
 
 import os
 

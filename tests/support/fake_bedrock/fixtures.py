@@ -1,4 +1,4 @@
-"""Fixtures: the server, an environment that leads to it and to no account, and the provider that talks to it."""
+"""Defines the fixtures of the server, of an environment that leads only to it, and of the provider."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from tests.support.fake_bedrock.environment import ENVIRONMENT, STAGE
 
 @pytest.fixture
 def aws_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Credentials that open nothing, and none of this machine's."""
+    """Set useless credentials, and none of this machine's."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in ENVIRONMENT.items():

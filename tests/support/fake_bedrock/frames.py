@@ -1,4 +1,4 @@
-"""The frames of ConverseStream, as Bedrock writes them: `application/vnd.amazon.eventstream`."""
+"""Writes the frames of ConverseStream as Bedrock does: `application/vnd.amazon.eventstream`."""
 
 import json
 import struct

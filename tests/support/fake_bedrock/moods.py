@@ -1,4 +1,4 @@
-"""What only Bedrock does with a request; the rest is in `tests.support.fake_provider.moods`."""
+"""Defines the moods that only Bedrock has; the rest is in `tests.support.fake_provider.moods`."""
 
 import json
 
@@ -20,7 +20,7 @@ def streamed(*frames: bytes, stepped: bool = False, delivery: Delivery = "whole"
 
 
 def thinking(text: str) -> Mood:
-    """An answer with its thinking before it, and a block of a kind that nobody asked for behind it."""
+    """Answer with thinking before the text, and a block of an unknown kind after it."""
     thought = {"reasoningContent": {"reasoningText": {"text": "Let me see.", "signature": "c2lnbmVk"}}}
     tool = {"toolUse": {"toolUseId": "1", "name": "text", "input": {}}}
     return Mood({"role": "assistant", "content": [thought, {"text": text}, tool]})

@@ -1,4 +1,4 @@
-"""A Converse request, read as the fake provider's moods and rules know requests."""
+"""Reads a Converse request into the form of the fake provider's moods and rules."""
 
 from urllib.parse import unquote
 

@@ -1,4 +1,4 @@
-"""The fake provider, with another protocol on its wire."""
+"""Runs the fake provider with Bedrock's protocol."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""An OpenAI-compatible server for tests, with moods and with a log of its own.
+"""Runs an OpenAI-compatible server for tests, with moods and its own log.
 
-The rule this package protects: the log is evidence. A request is written down, and fsynced if there is a
-file, before it is answered, so that the log holds every call that the server may have billed.
+The server writes a request to its log before it answers, with an fsync if the log is a file. So the log holds each call
+that the server may have billed.
 
     with FakeProvider(log_path=path) as provider:
         provider.add(moods.status(500), when="You are the Critic")

@@ -1,4 +1,4 @@
-"""A mood turned into bytes. The same request in the same mood gets the same text and the same count."""
+"""Turns a mood into bytes, with the same text and count for the same request."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ def make_answer(mood: Mood, received: Received, request_id: str) -> Answer:
 
 
 def _charge(usage: Mapping[str, Any] | None, counted: Mapping[str, int]) -> dict[str, int]:
-    """By class, without overlap. What is answered in place of a count is not what is charged."""
+    """Return the charge by class, without overlap. A count of another type in the answer is not charged."""
     told = {**counted, **(usage or {})}
     prompt, completion = (
         told[name] if type(told[name]) is int and 0 <= told[name] <= _MOST_TOKENS else counted[name]
@@ -68,7 +68,7 @@ def _charge(usage: Mapping[str, Any] | None, counted: Mapping[str, int]) -> dict
 
 
 def _pieces(mood: Mood, received: Received, usage: Mapping[str, Any] | None, request_id: str) -> Sequence[bytes] | None:
-    """The pieces of a stream. None for an answer in one."""
+    """Return the pieces of a stream, or None for a complete answer."""
     if mood.pieces is not None or mood.body is not None or received.body.get("stream") is not True:
         return mood.pieces
     options = received.body.get("stream_options") or {}

@@ -1,4 +1,4 @@
-"""Requests to make, and a way to make them that ends whatever happens."""
+"""Makes requests of the fake provider that end within a time limit."""
 
 import contextlib
 import threading

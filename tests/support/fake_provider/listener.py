@@ -1,4 +1,4 @@
-"""What is on the wire: a thread that listens on 127.0.0.1, and one for each connection."""
+"""Listens on 127.0.0.1 in a thread, and serves each connection in its own thread."""
 
 import contextlib
 import json
@@ -22,8 +22,10 @@ CONTROL = "/control/"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """`POST …/chat/completions` is the provider; what is under /control/ is for whoever runs it as a process:
-    GET log, POST rules, DELETE rules, POST release."""
+    """Answers `POST …/chat/completions` as the provider.
+
+    The paths under /control/ serve the process that started it: GET log, POST rules, DELETE rules, POST release.
+    """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True

@@ -1,4 +1,4 @@
-"""What the server can do with a request.
+"""Defines the moods of the server: its ways to treat a request.
 
 Each function makes one mood. Over HTTP, `{"mood": "status", "code": 500}` calls the function of that name
 with the other members as arguments.
@@ -38,7 +38,7 @@ class Received:
         return messages
 
     def text_of(self, role: str) -> str:
-        """What was said in this role, a message a line. The system prompt tells agents apart."""
+        """Return the messages of this role, one a line. The system prompt tells agents apart."""
         return "\n".join(message["content"] for message in self.messages if message["role"] == role)
 
 
@@ -46,7 +46,7 @@ class Received:
 class Mood:
     """`body` replaces the completion that is otherwise made of the fields above it. `pieces` are the body of a stream,
     whether one was asked for or not. Where it is `stepped`, each piece of a stream waits for the server's `step()`;
-    with `pause_s`, it waits for so many seconds."""
+    with `pause_s`, it waits for that number of seconds."""
 
     message: Mapping[str, Any] | None = None  # None: an echo
     finish_reason: str = "stop"
@@ -74,7 +74,7 @@ def ok(
 
 
 def ok_then_close(text: str = "Goodbye.") -> Mood:
-    """A good answer, after which the connection is closed without a word about it in the headers."""
+    """Send a good answer, and close the connection without a header that says so."""
     return Mood(_says(text), delivery="then_close")
 
 
@@ -177,7 +177,7 @@ def hold() -> Mood:
 
 
 def trickle_body(seconds: float = 0.05) -> Mood:
-    """All headers at once, and then a byte every so many seconds, for ever."""
+    """Send all headers at once, and then a byte every `seconds`, without an end."""
     return Mood(delivery="trickle_body", seconds=seconds)
 
 

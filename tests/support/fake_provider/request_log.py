@@ -1,4 +1,4 @@
-"""The server's own record of the requests that reached it."""
+"""Keeps the server's own record of the requests that reached it."""
 
 import json
 import os

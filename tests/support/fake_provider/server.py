@@ -1,4 +1,4 @@
-"""The server as tests see it: its moods, its log, its life."""
+"""Runs the server for tests: its moods, its log, its start and its end."""
 
 import threading
 from collections.abc import Callable
@@ -61,12 +61,12 @@ class FakeProvider:
 
     @property
     def connections(self) -> int:
-        """How many connections were accepted so far."""
+        """Return the number of accepted connections."""
         return self._server.accepted
 
     @property
     def open_connections(self) -> int:
-        """How many of them neither side has closed."""
+        """Return the number of connections that neither side has closed."""
         return len(self._server.open)
 
     def add(self, mood: Mood, *, when: str = "", times: int | None = 1) -> None:
@@ -75,7 +75,7 @@ class FakeProvider:
             self._rules.append(_Rule(mood, when, times))
 
     def answer_with(self, choice: Choice | None) -> None:
-        """Ask `choice` before the rules; where it returns None, they decide."""
+        """Ask `choice` before the rules, which decide when it returns None."""
         self._choice = choice
 
     def release(self) -> None:
@@ -83,7 +83,7 @@ class FakeProvider:
         self.released.set()
 
     def step(self, pieces: int = 1) -> None:
-        """Let so many pieces of a stepped stream go."""
+        """Release `pieces` of a stepped stream."""
         self.steps.release(pieces)
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""A completion as a server streams it: server-sent events, a word each, in the chunks of HTTP."""
+"""Streams a completion as server-sent events, a word each, in the chunks of HTTP."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A tab with the console, as a test drives it."""
+"""Drives a browser tab with the console."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A network between a browser and the stack that a test can take away."""
+"""Holds a network between a browser and the stack that a test can cut."""
 
 import socket
 import threading

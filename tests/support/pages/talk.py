@@ -1,4 +1,4 @@
-"""A conversation in the console, as its reader uses it."""
+"""Reads a conversation in the console as a user does."""
 
 import re
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Talk:
         self.box.press("Enter")
 
     def ended(self, turns: int = 1) -> None:
-        """Wait until so many turns have ended."""
+        """Wait until the page has `turns` ended turns."""
         expect(self.page.get_by_role("link", name=re.compile("^This turn cost"))).to_have_count(turns)
 
 

@@ -1,4 +1,4 @@
-"""What brings SQS's messages to the worker: events as Lambda's poller makes them, and a poller on a queue of moto's."""
+"""Delivers SQS messages to the worker: events in the form of Lambda's poller, and a poller of a moto queue."""
 
 import json
 from collections.abc import Sequence
@@ -60,8 +60,10 @@ class MotoQueue:
             )
 
     def poll(self, context: LambdaContext) -> int:
-        """What Lambda's poller does once: hand what is visible to the worker, and delete all that it does not report
-        as failed. The rest is visible again afterwards. Returns how many messages there were."""
+        """Run Lambda's poller once: pass the visible messages to the worker, and delete those that succeed.
+
+        The failed messages are visible again afterwards. Returns the number of received messages.
+        """
         received = self.receive()
         records = [
             _record(letter["MessageId"], letter["Body"], int(letter["Attributes"]["ApproximateReceiveCount"]))

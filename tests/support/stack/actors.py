@@ -1,4 +1,4 @@
-"""The callers that may or may not see a session of a tenant: a client for each, and what they do."""
+"""Lists the callers that may or may not see a session of a tenant, each with its client."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack

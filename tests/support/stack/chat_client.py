@@ -1,4 +1,4 @@
-"""A client of OpenAI's API: what it sends to a tenant's models, and what it makes of the answers."""
+"""Plays a client of OpenAI's API: it sends requests to a tenant's models and reads the answers."""
 
 import json
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def stream(tenant: Tenant, *messages: Message, model: str = "writer", **fields: 
 
 
 def data_of(answer: httpx.Response) -> list[str]:
-    """What each event of a stream says."""
+    """Return the data of each event of a stream."""
     assert answer.headers["content-type"] == "text/event-stream"
     assert answer.headers["cache-control"] == "no-store"
     return [line.removeprefix("data: ") for line in answer.text.split("\n") if line.startswith("data: ")]

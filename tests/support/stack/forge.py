@@ -1,4 +1,4 @@
-"""Tokens as an attacker makes them, and as only our issuer could: for tests of who is let in."""
+"""Makes an attacker's tokens, and tokens that only our issuer could sign."""
 
 import json
 import time
@@ -16,15 +16,17 @@ from local.gateway.tokens import AUDIENCE, ISSUER
 
 @dataclass
 class Forge:
-    """What an attacker has: a good token to look at, the public key, keys of its own. And what it has not: `ours`, the
-    private key, with which the issuer signs what it should not have."""
+    """Holds an attacker's material: a good token, the public key and its own keys.
+
+    An attacker does not have `ours`, the private key, with which the issuer signs forbidden tokens for tests.
+    """
 
     ours: rsa.RSAPrivateKey
     theirs: rsa.RSAPrivateKey
     kid: str
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """What a good token says; a change to `...` leaves the claim out."""
+        """Return the claims of a good token with `changes`; the value `...` leaves a claim out."""
         now = int(time.time())
         said = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "tenant_id": "acme", "iat": now, "exp": now + 60}
         return {name: value for name, value in (said | changes).items() if value is not ...}

@@ -1,4 +1,4 @@
-"""Handlers that misbehave on request. They run in the pool's processes and speak to the test through files."""
+"""Defines handlers that fail on request. They run in the pool's processes and write files for the test."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A client of MCP: what it posts to a tenant's `/mcp`, and the messages that it gets."""
+"""Plays a client of MCP: it posts to a tenant's `/mcp` and reads the messages."""
 
 import json
 from typing import Any

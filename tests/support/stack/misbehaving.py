@@ -1,4 +1,4 @@
-"""Functions whose handlers, those of `gateway_handlers`, misbehave on request, and speak to the test through files."""
+"""Defines functions whose handlers, those of `gateway_handlers`, fail on request."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from tests.support.processes import DEADLINE_S, eventually
 ROOT = Path(__file__).parents[3]
 TIMEOUT_S = 20.0
 ORIGINS = origin_pattern("http://localhost:*,https://chat.example")
-# What API Gateway answers when a function fails, and when Lambda throttles it.
+# Answers of API Gateway when a function fails, and when Lambda throttles it.
 FAILED = (502, {"message": "Internal server error"})
 THROTTLED = (500, {"message": "Internal server error"})
 GOOD = {"Authorization": "Bearer good"}
@@ -61,5 +61,5 @@ def answer_to(port: int, request: bytes) -> bytes:
 
 
 def invocations(directory: Path) -> int:
-    """How often the authorizer ran."""
+    """Return the number of runs of the authorizer."""
     return len(list((directory / "marks").glob("authorized-*")))

@@ -1,4 +1,4 @@
-"""Input that is wrong at every operation and in every field alike, so that it need not be chosen for each of them."""
+"""Lists input that is wrong at each operation and in each field."""
 
 import json
 
@@ -82,7 +82,7 @@ SEGMENTS = {
 NAMES_TO_FILTER_BY = {"agent_key", "model_alias", "provider", "user_id"}
 QUERIES_OF_NO_NAME = ["%00", "x" * 3_000]
 QUERIES = ["x", "-1", "NaN", "Infinity", "-inf", "1e400", "%00", "%FF", "%ED%A0%80", "x" * 3_000, "%5B%5D"]
-# What a cursor holds; a list gives out others.
+# Contents of cursors that no list returns.
 CURSORS = {
     **{text: text for text in ("null", "true", "{}", "[]", '"x"', "[1]", "NaN", "Infinity", "1e400", "-1e400")},
     "no time": '["yesterday", "writer"]',

@@ -13,7 +13,7 @@ import functions
 from shared.names import API_PREFIX
 
 DOCUMENT: Final = json.loads((Path(functions.__file__).parent / "api" / "openapi.json").read_text())
-# What a good body has in each field.
+# A valid value for each field of a body.
 EXAMPLES: Final = {
     "key": "editor",
     "name": "Editor",

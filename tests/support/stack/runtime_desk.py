@@ -1,4 +1,4 @@
-"""A process of the local Runtime API, played by the test itself."""
+"""Plays a process of the local Runtime API in the test itself."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Handlers that stream. They run in the pool's processes and speak to the test through files."""
+"""Defines handlers that stream. They run in the pool's processes and write files for the test."""
 
 import os
 import time

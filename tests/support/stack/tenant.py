@@ -1,5 +1,4 @@
-"""A tenant of its own for a test: what its client does over HTTP, what the database's owner sees of it, and what the
-provider's own log says about it."""
+"""Gives a test its own tenant: an HTTP client, the owner's view of its database, and the provider's log."""
 
 import os
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ ENDED = ("completed", "failed", "cancelled")
 API_KEY = "sk-of-the-tests"
 # In the environment that the stack is started with, and for none of its processes.
 CANARY = "canary-of-the-tests"
-# What one call may take, in seconds: enough for a busy machine, and short enough for an answer that never ends.
+# Time limit of one call in seconds: enough on a busy machine, and short for an answer that never ends.
 MAX_CALL_S = 4
-# What a posted turn may take: with two calls that never ended, there is no time for another one.
+# Time limit of a posted turn in seconds: after two calls that never ended, no time is left for a third.
 TURN_SECONDS = 12
 # A client waits longer than any function may take.
 PATIENCE_S = 60.0
@@ -120,13 +119,13 @@ class Tenant:
         return self.rows(query, turn_id)
 
     def expire_lease(self, turn_id: str) -> None:
-        """Let the lease of whoever ran the turn be over since a second, and the turn be moved on by a sweep since."""
+        """Set the turn's lease to one second ago, and its dispatch to one minute ahead, as a sweep does."""
         query = """UPDATE turns SET lease_expires_at = clock_timestamp() - interval '1 second',
             dispatch_after = clock_timestamp() + interval '1 minute' WHERE id = %s"""
         self.owner.execute(query.encode(), [turn_id])
 
 
 def unjournaled_requests(tenant: Tenant) -> set[str | None]:
-    """What the provider's log has and the journal does not: the ids of calls that nobody wrote down."""
+    """Return the ids of calls that are in the provider's log and not in the journal."""
     journal = {str(row["call_id"]) for row in tenant.rows("SELECT call_id FROM llm_calls")}
     return {request.client_request_id for request in tenant.requests} - journal

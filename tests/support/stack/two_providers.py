@@ -1,4 +1,4 @@
-"""A catalog of two providers, each with a key and a model of its own."""
+"""Makes a catalog of two providers, each with its own key and model."""
 
 KEYS = {"north": "sk-of-the-north-4711", "south": "sk-of-the-south-0815"}
 CATALOG = """

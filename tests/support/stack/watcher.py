@@ -1,4 +1,4 @@
-"""A client that watches its turn over a socket of its own, and reads as little of it as a test wants."""
+"""Watches a turn over its own socket, and reads only as many events as a test wants."""
 
 import json
 import socket
@@ -24,7 +24,7 @@ class Watcher:
         self.answer.begin()
 
     def read_until(self, event: str) -> list[Told]:
-        """Read as far as the next event of this name. Returns the events so far."""
+        """Read to the next event of this name, and return the events so far."""
         while f"event: {event}\n".encode() not in self._read or not self._read.endswith(b"\n\n"):
             piece = self.answer.read1()
             assert piece, "the stream has ended"

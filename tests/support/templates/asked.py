@@ -1,4 +1,4 @@
-"""What AWS asks its policies of a call that a function makes, with the template's own names for resources."""
+"""Builds the requests that AWS evaluates for a function's call, with the template's names of resources."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.support.templates.policy import Asked, Policy
 from tests.support.templates.template import Template, text
 
 ACCOUNT, PARTITION = "<AWS::AccountId>", "<AWS::Partition>"
-# The account of whoever asks, and of what is asked for.
+# The account of the caller and of the resource.
 OURS = {"aws:PrincipalAccount": ACCOUNT, "aws:ResourceAccount": ACCOUNT}
 
 
@@ -51,7 +51,7 @@ def requests(template: Template, stage: Stage, action: str, about: str) -> Itera
 
 
 def model_requests(action: str, model_id: str, stage: Stage) -> Iterator[Asked]:
-    """A global profile's call: the profile, the model in this Region, and the model in none. Bedrock is AWS's own."""
+    """Return a global profile's resources: the profile, the model in this Region, and the model without a Region."""
     place, _, name = model_id.partition(".")
     assert place == "global", f"nobody has said what Bedrock asks for {model_id}"
     own = f"arn:{PARTITION}:bedrock:{stage.region}:{ACCOUNT}:inference-profile/{model_id}"

@@ -1,4 +1,4 @@
-"""Every stage's template, written once a process. What would be in the layers makes no difference to a template."""
+"""Synthesises every stage's template once in a process, with empty layers."""
 
 import atexit
 import json
@@ -14,7 +14,7 @@ from tests.support.templates.template import Template
 
 
 class Assembly:
-    """What synthesising wrote: a template for each stage and `account`."""
+    """Holds the synthesised templates: one for each stage and `account`."""
 
     def __init__(self, folder: Path) -> None:
         made = app.build(folder / "out", STAGES.values(), Assets.empty(folder / "build"))
@@ -27,7 +27,7 @@ class Assembly:
 
 @cache
 def assembled() -> Assembly:
-    """Synthesising fails where cdk-nag finds what nobody has given a reason for."""
+    """Synthesise each stage, and fail when a finding of cdk-nag has no reason."""
     folder = Path(tempfile.mkdtemp(prefix="pantheon-cdk-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Assembly(folder)

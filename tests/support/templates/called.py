@@ -2,8 +2,8 @@
 
 `python -m tests.support.templates.called` prints them as JSON.
 
-Every real handler goes every way through that leads to AWS, in a process of its own: with servers of this machine
-that speak AWS's protocols behind boto3, which says of each operation that it is about to ask for.
+Each real handler runs every path that calls AWS, in its own process. Local servers speak AWS's protocols behind
+boto3, and boto3 reports each operation before it sends the request.
 """
 
 import json
@@ -210,7 +210,7 @@ def account(folder: Path) -> Iterator[Account]:
 
 def main() -> None:
     output = os.dup(1)
-    # What the functions log goes where the servers' access logs go.
+    # Log lines of the functions go to the same place as the servers' access logs.
     os.dup2(2, 1)
     with tempfile.TemporaryDirectory() as folder, account(Path(folder)) as made:
         made.watch()

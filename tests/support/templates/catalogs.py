@@ -1,4 +1,4 @@
-"""Catalogs of stages that are not ours, as text, and the stages that have them."""
+"""Lists catalogs of other stages as text, and the stages that have them."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An issuer's site on this machine: it answers with its discovery document and its key set."""
+"""Serves an issuer's discovery document and key set on this machine."""
 
 import json
 from collections.abc import Iterator

@@ -12,7 +12,7 @@ from tests.support.templates.template import Properties, Template, text
 
 @dataclass(frozen=True)
 class Found:
-    """What answers a request: a function, with or without a token."""
+    """Holds the function that answers a request, and whether it needs no token."""
 
     function: str
     is_open: bool

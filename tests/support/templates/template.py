@@ -1,4 +1,4 @@
-"""A synthesised template, and what tests ask of it."""
+"""Reads a synthesised template for tests."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which of Pantheon's own metrics the dashboards and alarms of a template read."""
+"""Finds the metrics of Pantheon that the dashboards and alarms of a template read."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _SEARCH = re.compile(r"SEARCH\('\{([^}]+)\} service=\"([\w-]+)\" MetricName=\"(\
 
 @dataclass(frozen=True)
 class Read:
-    """A series where every dimension has its value; where it is None, every series that has these dimensions."""
+    """One series when each dimension has its value; with None, each series of these dimensions."""
 
     metric: str
     dimensions: frozenset[tuple[str, str | None]]

@@ -1,0 +1,1 @@
+"""Tests the checks of `make confirm`."""
