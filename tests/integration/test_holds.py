@@ -8,7 +8,7 @@ import pytest
 
 from shared.db import protocol
 from shared.db.api.budgets import release_leftover_holds
-from shared.db.protocol import OPEN
+from shared.db.protocol import OPEN, PUBLISH
 from shared.db.statement import Statement
 from shared.errors import BudgetExceeded, JournalUnavailable
 from shared.llm.port import Request
@@ -133,6 +133,26 @@ def test_a_hold_of_an_earlier_month_is_released_there(room: CouncilRoom) -> None
     assert body(room.resume(turn_id))["status"] == "completed"
     assert holds(room) == []
     assert room.rows("SELECT held_usd FROM budgets") == [{"held_usd": 0}, {"held_usd": 0}]
+
+
+def test_hold_of_an_earlier_month_stays_until_the_turn_ends(room: CouncilRoom) -> None:
+    turn_id = room.take("hello", later=True).turn_id
+    for table in ("budgets", "budget_holds"):
+        room.owner.execute(f"UPDATE {table} SET period = period - interval '1 month'".encode())
+    seen: list[int] = []
+    room.db.before(PUBLISH, lambda: seen.append(len(holds(room))))
+    room.resume(turn_id)
+    assert seen == [1]
+
+
+def test_hold_stays_until_the_turn_ends_when_the_first_ask_is_refused(room: CouncilRoom) -> None:
+    turn_id = room.take("hello", later=True).turn_id
+    room.limit_to("0")
+    seen: list[int] = []
+    room.db.before(PUBLISH, lambda: seen.append(len(holds(room))))
+    turn = body(room.resume(turn_id))
+    assert (turn["status"], room.calls(), seen) == ("failed", [], [1])
+    assert [*holds(room), held(room)] == [0]
 
 
 def test_an_intent_and_the_end_of_the_hold_commit_together(room: CouncilRoom) -> None:
