@@ -13,8 +13,8 @@ from rich.bar import Bar
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from local.opening import StackError, check_database
-from local.operations import operations_url
+from local.data_folder import StackError, check_database
+from local.operations_url import operations_url
 from local.postgres import PostgresError
 from shared.db.engine import Database
 from shared.db.operations.dispatch import load_activity, load_seconds_of_last_day, load_turns_of_last_day

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from local.visible import visible
+from local.safe_text import visible
 from shared.names import API_PREFIX, CliEnv, LocalEnv
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from local import environment, private
-from local.opening import StackError, check_database
-from local.operations import operations_url
+from local.data_folder import StackError, check_database
+from local.operations_url import operations_url
 from local.postgres import PostgresError
 from shared.db.operations.invariants import INVARIANTS, first_rows
 from shared.db.schema.tables import MIGRATION_HEAD

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from local.event_source import GRAPHS
+from local.function_settings import told
 from local.gateway.pool import Function
-from local.told import told
 from shared.catalog import Catalog
 from shared.names import Env
 

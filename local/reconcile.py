@@ -13,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 
-from local.operations import operations_url
+from local.operations_url import operations_url
 from local.postgres import PostgresError
 from shared.db.engine import Database, Row
 from shared.db.operations.suspense import load_left

@@ -12,10 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NoReturn, Self
 
-from local import demo, environment, graphs, model, models, opening, postgres
+from local import data_folder, demo, environment, graphs, model, models, postgres
+from local.data_folder import Say, StackError
 from local.database import RoleUrls
 from local.environment import Environment
 from local.event_source import SWEEPER, WORKER, EventSource
+from local.function_settings import told
 from local.gateway.authorizer import AUTHORIZER
 from local.gateway.pool import Function, Pool
 from local.gateway.server import HOST, Gateway, PortUnavailable, reserve
@@ -23,10 +25,8 @@ from local.gateway.template import FunctionStartError
 from local.gateway.tokens import NO_CLAIMS, ClaimNames, TokenKey, TokenKeyError
 from local.graphs import GraphsError
 from local.model import LocalModel, ModelError
-from local.opening import Say, StackError
 from local.postgres import PostgresError
 from local.supervision import ModelPart, Part, PartDied, PostgresPart, Supervisor
-from local.told import told
 from shared.errors import PantheonError
 from shared.names import Env
 
@@ -96,14 +96,14 @@ class Stack:
             say(line)
         with ExitStack() as resources:
             listener = resources.enter_context(reserve(settings.port))
-            log_dir, key = opening.open_data_dir(settings)
+            log_dir, key = data_folder.open_data_dir(settings)
             of_graphs = _graphs(settings, say)
             parts = list[Part]()
             # The model loads while everything else starts.
             local_model = _begin_model(settings, log_dir, resources, parts)
             owner_url = _database(settings, resources, parts, say)
-            roster_file, roster = opening.roster(settings)
-            urls, session_id = opening.prepare(owner_url, roster, say)
+            roster_file, roster = data_folder.roster(settings)
+            urls, session_id = data_folder.prepare(owner_url, roster, say)
             given = {Env.ROSTER.value: roster_file, **settings.functions}
             if local_model is not None:
                 given[Env.LOCAL_MODEL_URL.value] = local_model.base_url
@@ -114,11 +114,11 @@ class Stack:
             ]
             source = partial(_deliver, urls.ops, has_graphs=bool(of_graphs))
             gateway = Gateway(listener, functions, {}, log_dir, source, settings.origins, settings.hosts)
-            with opening.step("Starting the functions and the gateway", say):
+            with data_folder.step("Starting the functions and the gateway", say):
                 gateway.start(notice)
             resources.callback(gateway.stop)
             if local_model is not None:
-                with opening.step("Loading the local model", say):
+                with data_folder.step("Loading the local model", say):
                     local_model.wait_until_ready()
             return cls(
                 url=f"http://{HOST}:{gateway.port}",
@@ -174,21 +174,21 @@ def _graphs(settings: Environment, say: Say) -> Sequence[Function]:
     """Return the function for graphs, if there are graphs. Raises GraphsError if a graph cannot run."""
     if not settings.graphs:
         return ()
-    with opening.step("Importing the graphs", say):
+    with data_folder.step("Importing the graphs", say):
         return (graphs.check(settings.functions, settings.catalog),)
 
 
 def _database(settings: Environment, resources: ExitStack, parts: list[Part], say: Say) -> str:
     """Return the owner's URL of a database that answers."""
     if settings.database_url is not None:
-        opening.check_database(settings.database_url)
+        data_folder.check_database(settings.database_url)
         return settings.database_url
     directory = settings.data_dir / "postgres"
     doing = "Starting PostgreSQL" if directory.exists() else f"Making a PostgreSQL server in {directory}"
-    with opening.step(doing, say):
+    with data_folder.step(doing, say):
         part = PostgresPart(postgres.start(directory, settings=_POSTGRES), _POSTGRES)
     resources.callback(part.stop)
-    opening.check_password(part.server.url, directory)
+    data_folder.check_password(part.server.url, directory)
     parts.append(part)
     return part.server.url
 

@@ -14,7 +14,7 @@ from rich.markdown import Markdown
 from rich.text import Text
 
 from local.chat.conversation import Told
-from local.visible import visible
+from local.safe_text import visible
 
 # Rows of the terminal below the live reply.
 _FREE_ROWS: Final = 4

@@ -13,9 +13,9 @@ from local import environment
 from local.logs.entry import Entry
 from local.logs.follow import Follower
 from local.logs.turns import Turns
-from local.operations import operations_url
+from local.operations_url import operations_url
 from local.postgres import PostgresError
-from local.visible import visible
+from local.safe_text import visible
 from shared.errors import PantheonError
 
 Say = Callable[[str], None]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from local.logs.words import explain
-from local.visible import visible
+from local.safe_text import visible
 
 # `detail` is for metrics and the steps of the model's server.
 Kind = Literal["error", "warning", "info", "detail"]

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import psycopg
 from psycopg.rows import dict_row
 
-from local.visible import visible
+from local.safe_text import visible
 
 _CONNECT_S: Final = 5
 _TITLE: Final = 24

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from local.visible import visible
+from local.safe_text import visible
 from shared.domain.problem import problem
 
 _CALL: Final = re.compile(r"Call ([0-9a-f-]{36}) is (\w+): (\w+) \((.*)\)")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from local.visible import visible
+from local.safe_text import visible
 
 Fields = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from local.roster import toml
 from local.roster.entries import Change, Plan
-from local.visible import visible
+from local.safe_text import visible
 
 # The most characters of a changed text on one line. Longer texts get a unified diff.
 _ONE_LINE: Final = 60

@@ -14,8 +14,8 @@ import httpx
 import jwt
 import pytest
 
+from local.data_folder import StackError
 from local.gateway.tokens import AUDIENCE, ISSUER, TokenKey
-from local.opening import StackError
 from local.stack import Stack
 from tests.support.processes import family_of, runs
 from tests.support.stack.tenant import open_client

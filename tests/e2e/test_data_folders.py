@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from local.data_folder import StackError
 from local.gateway.template import FunctionStartError
 from local.gateway.tokens import TokenKey, TokenKeyError
-from local.opening import StackError
 from local.postgres import PostgresError
 from local.stack import Stack
 from shared.db.schema.tables import MIGRATION_HEAD

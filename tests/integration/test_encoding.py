@@ -7,7 +7,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from local import database, doctor
-from local.opening import StackError, check_database
+from local.data_folder import StackError, check_database
 from shared.db.api.health import load_checks
 from shared.db.engine import Database
 from shared.names import LocalEnv

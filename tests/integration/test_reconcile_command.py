@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from local import cli, operations, postgres
+from local import cli, operations_url, postgres
 from local.database import role_urls
 from shared.errors import ConfigurationError
 from shared.llm.openai_compatible import OpenAICompatibleProvider
@@ -225,22 +225,22 @@ def test_a_file_that_is_not_there_is_a_failure(room: CouncilRoom, log: Path, pan
 class TestDatabase:
     def test_command_uses_the_named_database(self, tmp_path: Path) -> None:
         environ = {LocalEnv.DATA_DIR.value: str(tmp_path), LocalEnv.DATABASE_URL.value: "postgresql://me:x@db/p"}
-        with operations.operations_url(environ) as url:
+        with operations_url.operations_url(environ) as url:
             assert url == role_urls("postgresql://me:x@db/p").ops
-        with operations.operations_url({**environ, Env.OPS_DATABASE_URL.value: "postgresql://named"}) as url:
+        with operations_url.operations_url({**environ, Env.OPS_DATABASE_URL.value: "postgresql://named"}) as url:
             assert url == "postgresql://named"
 
     def test_command_uses_the_stacks_database_whether_it_runs_or_not(self, tmp_path: Path) -> None:
         environ = {LocalEnv.DATA_DIR.value: str(tmp_path)}
-        with pytest.raises(ConfigurationError, match="There is no database"), operations.operations_url(environ):
+        with pytest.raises(ConfigurationError, match="There is no database"), operations_url.operations_url(environ):
             pass
         assert list(tmp_path.iterdir()) == []
         with postgres.start(tmp_path / "postgres", settings={"fsync": "off"}) as server:
-            with operations.operations_url(environ) as url:
+            with operations_url.operations_url(environ) as url:
                 assert url == role_urls(server.url).ops
             assert postgres.find(tmp_path / "postgres") == server.url
         assert postgres.find(tmp_path / "postgres") is None
-        with operations.operations_url(environ) as url:
+        with operations_url.operations_url(environ) as url:
             running = postgres.find(tmp_path / "postgres")
             assert running is not None
             assert url == role_urls(running).ops

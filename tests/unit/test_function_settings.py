@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from local.told import ASKS, READS, TO_ASK, told, variables
+from local.function_settings import ASKS, READS, TO_ASK, told, variables
 from shared.catalog import Catalog, build
 from shared.names import Env, LocalEnv
 from shared.settings import CatalogSettings
