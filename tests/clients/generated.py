@@ -1,9 +1,11 @@
 """Generate clients from the committed OpenAPI document, and run the programs that use them."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,12 +48,19 @@ def run_typescript(program: str, environ: Mapping[str, str]) -> dict[str, Any]:
     return _printed([node(), _TYPESCRIPT / f"compiled/{program}.js"], _TYPESCRIPT, environ)
 
 
-def _printed(command: list[str | Path], folder: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+def run_commands(commands: str, folder: Path) -> None:
+    """Run shell commands in `folder` with the installed generators, because `npx` would download them."""
+    places = (python_of(_PYTHON).parent, _TYPESCRIPT / "node_modules/.bin", node().parent)
+    environ = {"PATH": os.pathsep.join([*map(str, places), os.defpath])}
+    _run(["bash", "-euc", re.sub(r"npx (@[\w-]+/)?", "", commands)], folder, environ)
+
+
+def _printed(command: Sequence[str | Path], folder: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     printed: dict[str, Any] = json.loads(_run(command, folder, environ).splitlines()[-1])
     return printed
 
 
-def _run(command: list[str | Path], folder: Path, environ: Mapping[str, str]) -> str:
+def _run(command: Sequence[str | Path], folder: Path, environ: Mapping[str, str]) -> str:
     given = {"PATH": str(node().parent), "HOME": str(ENVIRONMENTS), "NO_PROXY": "127.0.0.1", **environ}
     ran = subprocess.run(command, cwd=folder, env=given, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -7,6 +7,7 @@ import pytest
 
 from local.stack import Stack
 from tests.clients import generated
+from tests.clients.page import ADDRESS, block
 from tests.support.stack.tenant import Tenant
 
 _REFUSED: Final = 401
@@ -54,3 +55,10 @@ def test_hey_api_streams_a_turn_and_reads_csv(environ: dict[str, str]) -> None:
     assert said["events"] == ["turn", "turn.ended"]
     assert said["csv"].startswith("created_at,kind,account,")
     assert_refused(said["refused"])
+
+
+@pytest.mark.usefixtures("_compiled")
+def test_commands_of_the_page_generate_the_clients(stack: Stack, tmp_path: Path) -> None:
+    generated.run_commands(block("Generated clients", "bash").replace(ADDRESS, stack.url), tmp_path)
+    for made in ("pantheon_client/api/turns/post_turn.py", "schema.d.ts", "hey/sdk.gen.ts"):
+        assert (tmp_path / made).exists()

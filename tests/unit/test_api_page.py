@@ -1,4 +1,4 @@
-"""docs/api.md names every error code, the real defaults of the limits, and every event of a stream."""
+"""docs/api.md names every error code and every event of a stream. docs/limits.md has the real defaults."""
 
 import re
 from collections.abc import Iterator
@@ -13,6 +13,8 @@ from shared.settings import QuotaSettings, Settings
 from tests.support.page_commands import ROOT
 
 PAGE = (ROOT / "docs/api.md").read_text()
+LIMITS = (ROOT / "docs/limits.md").read_text()
+MOST_WORDS = 1900
 # The framework refuses these requests itself.
 OF_THE_FRAMEWORK = {"invalid_json", "method_not_allowed"}
 
@@ -50,13 +52,23 @@ def test_table_of_errors_has_each_code_with_its_status() -> None:
     ],
 )
 def test_table_of_limits_has_the_default_of_a_variable(variable: str, value: int) -> None:
-    (row,) = [line for line in section("Know the limits").splitlines() if f"`{variable}`" in line]
+    (row,) = [line for line in LIMITS.splitlines() if f"`{variable}`" in line]
     assert f"{value:,}" in row
 
 
-def test_variable_of_the_page_is_known() -> None:
-    named = set(re.findall(r"PANTHEON_[A-Z_]+", PAGE))
+def test_variable_of_the_pages_is_known() -> None:
+    named = set(re.findall(r"PANTHEON_[A-Z_]+", PAGE + LIMITS))
     assert named <= {*map(str, Env), *map(str, CliEnv)}
+
+
+def test_guide_names_the_reference_first() -> None:
+    first = PAGE.split("\n\n")[1]
+    assert "`/docs`" in first
+    assert "`/openapi.json`" in first
+
+
+def test_guide_is_short() -> None:
+    assert len(re.findall(r"\S*\w\S*", PAGE)) <= MOST_WORDS
 
 
 def test_table_of_events_has_each_event_of_a_stream() -> None:
