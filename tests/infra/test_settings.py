@@ -102,7 +102,7 @@ def test_every_variable_of_the_code_is_in_a_group() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["api.md", "security.md", "costs.md", "operations.md", "runbook.md", "reconciliation.md"]
+    "page", ["limits.md", "security.md", "costs.md", "operations.md", "runbook.md", "reconciliation.md"]
 )
 def test_every_variable_of_the_docs_can_be_set_for_a_stage(page: str) -> None:
     named = set(re.findall(r"PANTHEON_[A-Z_]+", (ROOT / "docs" / page).read_text())) - {*CliEnv}
