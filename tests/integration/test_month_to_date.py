@@ -50,7 +50,8 @@ def ledger(owner: psycopg.Connection[Row]) -> list[Row]:
 
 
 def month(ops: Database) -> list[tuple[object, ...]]:
-    found = load_month(ops, SECONDS).entries
+    """Return the groups with an amount or a token. A group whose posts all belong to another month has only zeros."""
+    found = [e for e in load_month(ops, SECONDS).entries if e.usd or e.suspense_usd or any(e.usage.as_dict().values())]
     return [
         (e.model_alias, e.purpose, e.account, e.reason, e.provider, e.usd, e.suspense_usd, *e.usage.as_dict().values())
         for e in found

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 
 from shared.db import chat, protocol
-from shared.db.api import agents, budgets, councils, new_tenants, quotas, wait_slots
+from shared.db.api import agents, budgets, keyed_rows, new_tenants, quotas, wait_slots
 from shared.db.statement import Statement, load, read_sql
 
-_MODULES = (protocol, chat, agents, budgets, councils, new_tenants, quotas, wait_slots)
+_MODULES = (protocol, chat, agents, budgets, keyed_rows, new_tenants, quotas, wait_slots)
 _LOADED = re.compile(r'^(\w+)(?:: Final)? = load\("(\w+)"\)$', re.MULTILINE)
 
 

@@ -58,7 +58,6 @@ class TestRoutes:
             ("POST", "/api/v1/nothing"),
             ("GET", "/api/v1/models/"),
             ("GET", "/api/v2/models"),
-            ("GET", "/docs"),
             ("GET", "/api/v1/agents/No-Such-Key"),
             ("GET", "/api/v1/agents/writer\n"),
             ("DELETE", "/api/v1/agents/" + "x" * 33),

@@ -20,7 +20,9 @@ from shared.settings import quota_settings
 
 Kind = Literal["agent", "council"]
 _OTHER: dict[Kind, str] = {"agent": "A council", "council": "An agent"}
-PUT: dict[Kind, Statement] = {"agent": load("put_agent"), "council": load("put_council")}
+PUT_AGENT = load("put_agent")
+PUT_COUNCIL = load("put_council")
+PUT: dict[Kind, Statement] = {"agent": PUT_AGENT, "council": PUT_COUNCIL}
 _EXISTS = {"agent": AgentExists, "council": KeyExists}
 
 
