@@ -17,11 +17,11 @@ BUDGETS_S: Final = {
     "e2e/console": 180,
     "faults": 120,
     "fuzz": 30,
-    "infra": 150,
+    "infra": 200,
     "integration": 480,
     "mutation": 60,
     "prose": 30,
-    "soak": 30,
+    "soak": 100,
     "unit": 90,
 }
 
